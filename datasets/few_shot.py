@@ -1,5 +1,6 @@
 """What all datasets share. A dataset is a short subclass that says where its files are and how they give a split."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from .tree import missing_images
 
 COOP_GUIDE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 WITHOUT_DOWNLOAD = "`bash scripts/upt/main.sh emoji 16` runs without any download"
+
+
+class _Picture(Datum):
+    """A `Datum` without its look at the disk for every picture: the folders' listings have told what is there."""
+
+    def __init__(self, impath: str, label: int, classname: str):
+        self._impath, self._label, self._domain, self._classname = impath, label, 0, classname
 
 
 class FewShotDataset(DatasetBase):
@@ -130,7 +138,7 @@ class FewShotDataset(DatasetBase):
         return option(cfg, "SUBSAMPLE_CLASSES")
 
     def _datum(self, item) -> Datum:
-        return Datum(impath=str(self.image_dir / item.path), label=item.label, classname=item.name)
+        return _Picture(os.path.join(self.image_dir, item.path), item.label, item.name)
 
 
 class ShiftedDataset(FewShotDataset):
