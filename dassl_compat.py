@@ -2,7 +2,7 @@
 
 Dassl's files are not touched; what it needs is put right in memory, once:
 
-* importing it needs the packages `wilds` and `pandas` (for datasets not used here) and switches logging off;
+* importing it needs the packages `wilds` and `pandas` (for three datasets) and switches logging off;
 * its warm-up schedules pass an argument that PyTorch 2.7 removed, save a live scheduler object into checkpoints,
   and after a resume drive a copy of the optimizer, so that the learning rate stands still;
 * its checkpoints are read by unpickling whatever is in the file; PyTorch 2.6 and newer refuse that.
@@ -19,7 +19,7 @@ import types
 
 __all__ = ["is_bundled", "which_dassl"]
 
-UNUSED = ("wilds", "pandas")
+WILDS_DATASETS = "dassl.data.datasets.dg.wilds"  # FMoW, IWildCam, Camelyon17
 
 try:
     import dassl
@@ -44,26 +44,15 @@ def which_dassl() -> str:
 
 
 def _import_engine():
-    """Import Dassl without the packages that only its unused datasets need, and with logging as it was."""
-    missing = [name for name in UNUSED if name not in sys.modules and importlib.util.find_spec(name) is None]
-    for name in missing:
-        sys.modules[name] = _stand_in(name)
+    """Import Dassl without the packages that only three of its datasets need, and with logging as it was."""
+    if any(importlib.util.find_spec(name) is None for name in ("wilds", "pandas")):
+        # Standing in for the datasets, not for the packages: others ask for those, and must see that they are missing.
+        sys.modules.setdefault(WILDS_DATASETS, types.ModuleType(WILDS_DATASETS))
     level = logging.root.manager.disable
     try:
         import dassl.engine  # noqa: F401
     finally:
         logging.disable(level)
-        for name in missing:
-            del sys.modules[name]  # nobody else shall take it for the real one
-
-
-def _stand_in(name):
-    def missing(*args, **kwargs):
-        raise ImportError(f"The datasets FMoW, IWildCam and Camelyon17 need the package {name}: pip install {name}")
-
-    module = types.ModuleType(name)
-    module.get_dataset = missing  # what Dassl imports from wilds by name
-    return module
 
 
 def _repair_warmup():
