@@ -1,6 +1,6 @@
 """A toy dataset and a toy trainer, registered with whichever Dassl is installed."""
 
-import dassl_compat  # noqa: F401, I001 - first: it makes Dassl.pytorch importable
+import dassl_compat  # noqa: F401, I001 - first, since it makes Dassl.pytorch importable
 
 import pytest
 import torch
@@ -83,12 +83,22 @@ def cfg(tmp_path):
     """A config for the toy trainer on the toy data, without warm-up."""
     (tmp_path / "data").mkdir()
     node = get_cfg_default()
-    node.merge_from_list(
-        ["TRAINER.NAME", "ToyTrainer", "DATASET.NAME", "ToyColours", "DATASET.ROOT", str(tmp_path / "data")]
-        + ["OUTPUT_DIR", str(tmp_path / "out"), "INPUT.SIZE", (8, 8), "INPUT.TRANSFORMS", ["normalize"]]
-        + ["DATALOADER.NUM_WORKERS", 0, "DATALOADER.TRAIN_X.BATCH_SIZE", 6, "USE_CUDA", False]
-        + ["OPTIM.NAME", "sgd", "OPTIM.LR", 0.002, "OPTIM.LR_SCHEDULER", "cosine", "OPTIM.MAX_EPOCH", 3]
-    )
+    changes = {
+        "TRAINER.NAME": "ToyTrainer",
+        "DATASET.NAME": "ToyColours",
+        "DATASET.ROOT": str(tmp_path / "data"),
+        "OUTPUT_DIR": str(tmp_path / "out"),
+        "INPUT.SIZE": (8, 8),
+        "INPUT.TRANSFORMS": ["normalize"],
+        "DATALOADER.NUM_WORKERS": 0,
+        "DATALOADER.TRAIN_X.BATCH_SIZE": 6,
+        "USE_CUDA": False,
+        "OPTIM.NAME": "sgd",
+        "OPTIM.LR": 0.002,
+        "OPTIM.LR_SCHEDULER": "cosine",
+        "OPTIM.MAX_EPOCH": 3,
+    }
+    node.merge_from_list([x for pair in changes.items() for x in pair])
     return node
 
 

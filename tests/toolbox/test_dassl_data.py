@@ -1,7 +1,9 @@
-import dassl_compat  # noqa: I001
-
+import io
 import pickle
 import random
+import sys
+import tarfile
+import zipfile
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from dassl.data.data_manager import build_data_loader
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum, build_dataset
 from dassl.data.samplers import build_sampler
 from dassl.data.transforms import build_transform
+
+import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 LABELS = [2, 0, 1, 0, 2, 2, 0, 1]
@@ -257,3 +261,41 @@ def test_data_manager_with_custom_transforms(cfg, capsys):
     assert "* Using custom transform for training\n* Using custom transform for testing\n" in out
     assert next(iter(manager.train_loader_x))["img"].sum() == 0
     assert next(iter(manager.test_loader))["img"].sum() == 9
+
+
+class FakeDrive:
+    """Stands in for the package gdown: "downloads" an archive with a good member and one that climbs out."""
+
+    @staticmethod
+    def download(url, dst, quiet):
+        opener = zipfile.ZipFile if dst.endswith(".zip") else tarfile.open
+        with opener(dst, "w") as archive:
+            for name in ("good.txt", *(["../evil.txt"] if "evil" in url else [])):
+                if dst.endswith(".zip"):
+                    archive.writestr(name, "x")
+                else:
+                    archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+
+
+@bundled_only
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+def test_downloads_are_unpacked_only_into_their_folder(items, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setitem(sys.modules, "gdown", FakeDrive)
+    dataset, folder = DatasetBase(train_x=items), tmp_path / "new/set"
+    dataset.download_data("good", str(folder / name))
+    assert (folder / "good.txt").exists()
+    assert capsys.readouterr().out == f"Extracting file ...\nFile extracted to {folder}\n"
+    try:
+        dataset.download_data("evil", str(folder / name))
+    except tarfile.TarError:
+        assert name == "a.tar"
+    assert not (tmp_path / "new/evil.txt").exists()
+    with pytest.raises(NotImplementedError):
+        dataset.download_data("good", str(folder / name), from_gdrive=False)
+
+
+@bundled_only
+def test_downloads_without_gdown_say_what_to_install(items, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    with pytest.raises(ImportError, match="pip install gdown"):
+        DatasetBase(train_x=items).download_data("x", str(tmp_path / "a.zip"))

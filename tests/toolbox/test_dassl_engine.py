@@ -1,12 +1,12 @@
-import dassl_compat  # noqa: I001
-
 import os
 import re
 
 import pytest
 import torch
-from dassl.engine import TrainerBase, TrainerX, build_trainer
+from dassl.engine import TrainerBase, TrainerX, TrainerXU, build_trainer
 from torch import nn
+
+import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 PROGRESS = re.compile(
@@ -308,3 +308,23 @@ def test_simple_net_is_the_default_model(cfg, capsys):
     cfg.MODEL.BACKBONE.NAME = "resnet19"
     with pytest.raises(ValueError, match=r"resnet19.*resnet18"):
         Plain(cfg)
+
+
+@pytest.mark.parametrize(("count", "n_batches"), [("train_x", 2), ("train_u", 5), ("smaller_one", 2)])
+def test_unlabelled_trainer_goes_through_both_loaders(cfg, count, n_batches):
+    class Both(TrainerXU):
+        pairs = ()
+
+        def build_model(self):
+            model = nn.Linear(1, 1)
+            self.register_model("m", model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+        def forward_backward(self, batch_x, batch_u):
+            self.pairs += ((batch_x["name"], batch_u["name"]),)
+
+    cfg.TRAIN.COUNT_ITER, cfg.OPTIM.MAX_EPOCH, cfg.TEST.NO_TEST = count, 1, True
+    trainer = Both(cfg)
+    trainer.train_loader_x = [{"name": f"x{i}"} for i in range(2)]
+    trainer.train_loader_u = [{"name": f"u{i}"} for i in range(5)]
+    trainer.train()
+    assert trainer.pairs == tuple((f"x{i % 2}", f"u{i}") for i in range(n_batches))

@@ -1,9 +1,9 @@
-import dassl_compat  # noqa: I001
-
 import pytest
 import torch
 from dassl.evaluation import EVALUATOR_REGISTRY, EvaluatorBase, build_evaluator
 from dassl.metrics import compute_accuracy
+
+import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 

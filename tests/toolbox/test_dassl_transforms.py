@@ -1,5 +1,3 @@
-import dassl_compat  # noqa: I001
-
 import numpy as np
 import pytest
 import torch
@@ -7,6 +5,8 @@ from dassl.data.transforms import INTERPOLATION_MODES, build_transform
 from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.functional import InterpolationMode
+
+import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 COOP = ["random_resized_crop", "random_flip", "normalize"]

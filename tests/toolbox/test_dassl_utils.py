@@ -1,13 +1,14 @@
-import dassl_compat  # noqa: I001
-
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from dassl import utils
 from torch import nn
+
+import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 
@@ -61,7 +62,7 @@ def test_files(tmp_path, pictures):
 def test_json(tmp_path):
     path = str(tmp_path / "new/x.json")
     utils.write_json({"a": [1, 2]}, path)
-    assert open(path).read() == '{\n    "a": [\n        1,\n        2\n    ]\n}'
+    assert Path(path).read_text() == '{\n    "a": [\n        1,\n        2\n    ]\n}'
     assert utils.read_json(path) == {"a": [1, 2]}
 
 
@@ -117,7 +118,7 @@ def test_checkpoint_files_and_lines(tmp_path, capsys):
     utils.save_checkpoint(state(model, val_result=None), folder)
     assert capsys.readouterr().out == f"Checkpoint saved to {folder}/model.pth.tar-2\n"
     assert sorted(os.listdir(folder)) == ["checkpoint", "model.pth.tar-2"]
-    assert open(f"{folder}/checkpoint").read() == "model.pth.tar-2\n"
+    assert Path(f"{folder}/checkpoint").read_text() == "model.pth.tar-2\n"
     loaded = torch.load(f"{folder}/model.pth.tar-2", weights_only=True)
     assert set(loaded) == {"state_dict", "epoch", "optimizer", "scheduler", "val_result"}
     assert list(loaded["state_dict"]) == ["weight", "bias"]
@@ -125,7 +126,7 @@ def test_checkpoint_files_and_lines(tmp_path, capsys):
     utils.save_checkpoint(state(model), folder, is_best=True, model_name="mine.pth")
     assert f'Best checkpoint saved to "{folder}/model-best.pth.tar"' in capsys.readouterr().out
     assert sorted(os.listdir(folder)) == ["checkpoint", "mine.pth", "model-best.pth.tar", "model.pth.tar-2"]
-    assert open(f"{folder}/checkpoint").read() == "mine.pth\n"
+    assert Path(f"{folder}/checkpoint").read_text() == "mine.pth\n"
 
 
 def test_load_checkpoint_errors(tmp_path, capsys):
@@ -182,7 +183,7 @@ def test_a_failed_write_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     before = (tmp_path / "model.pth.tar-2").read_bytes()
 
     def half(obj, path):
-        open(path, "wb").write(b"half")
+        Path(path).write_bytes(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", half)
@@ -251,3 +252,17 @@ def test_environment_text_names_torch_and_pillow():
     text = utils.collect_env_info()
     assert torch.__version__ in text
     assert "\n        Pillow (" in text
+
+
+@bundled_only
+def test_download_url(tmp_path, monkeypatch, capsys):
+    def fake(url, partial, show):
+        Path(partial).write_bytes(b"content")
+        show(1, 500_000, 1_000_000)
+
+    monkeypatch.setattr("urllib.request.urlretrieve", fake)
+    utils.download_url("https://example.org/x", str(tmp_path / "x"))
+    assert os.listdir(tmp_path) == ["x"]
+    assert "0.5 MB (50%)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="must start with https"):
+        utils.download_url("file:///etc/passwd", str(tmp_path / "y"))
