@@ -114,7 +114,7 @@ class FewShotDataset(DatasetBase):
         """Raise FileNotFoundError that counts the missing pictures and names the first."""
         missing = missing_images(image_dir, dict.fromkeys(item.path for part in split for item in part))
         if missing:
-            raise cls.not_found(f"{len(missing)} pictures are missing in {image_dir}, first {missing[0]}")
+            raise cls.not_found(f"{len(missing)} of the split's pictures missing in {image_dir}, first {missing[0]}")
 
     @classmethod
     def not_found(cls, what: str) -> FileNotFoundError:

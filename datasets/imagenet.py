@@ -31,7 +31,7 @@ class ImageNet(FewShotDataset):
         differ = {item.path.split("/")[1] for item in train} ^ {item.path.split("/")[1] for item in test}
         if differ:
             raise ValueError(
-                f"{folder}/images: {len(differ)} classes are not in both train and val, first {min(differ)}"
+                f"{folder}/images: classes in only one of train and val: {len(differ)}, first {min(differ)}"
             )
         return Split(train, [], test)
 

@@ -41,17 +41,15 @@ def missing_images(folder: Path, paths) -> list[str]:
     """Those of the `/`-separated relative paths that are not there, found by listing each folder once."""
     by_parent = {}
     for path in paths:
-        parent, _, name = path.rpartition("/")
-        by_parent.setdefault(parent, []).append(name)
+        by_parent.setdefault(path.rpartition("/")[0], []).append(path)
     missing = []
-    for parent, names in by_parent.items():
+    for parent, inside in by_parent.items():
         try:
             present = set(os.listdir(folder / parent))
         except (FileNotFoundError, NotADirectoryError):
-            missing += [f"{parent}/{name}" for name in names]
+            missing += inside
             continue
-        for name in names:
-            # A second look at what seems missing: some file systems ignore case or normalise Unicode.
-            if name not in present and not (folder / parent / name).exists():
-                missing.append(f"{parent}/{name}")
+        # A second look at what seems missing: some file systems ignore case or normalise Unicode.
+        absent = (path for path in inside if path.rpartition("/")[2] not in present)
+        missing += [path for path in absent if not (folder / path).exists()]
     return missing

@@ -109,7 +109,13 @@ def make_oxford_pets(root, classes=4, per_class=8, split_file=True):
 
 
 def make_stanford_cars(root, classes=4, per_class=8, split_file=True):
-    models = ["AM General Hummer SUV 2000", "Acura RL Sedan 2012", "BMW X3 SUV 2012", "Audi R8 Coupe 2012", "Ford GT 2006"]
+    models = [
+        "AM General Hummer SUV 2000",
+        "Acura RL Sedan 2012",
+        "BMW X3 SUV 2012",
+        "Audi R8 Coupe 2012",
+        "Ford GT 2006",
+    ]
     models = models[:classes]
     folder = Path(root) / "stanford_cars"
     rows, per_label = {"cars_train": [], "cars_test": []}, {}
