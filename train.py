@@ -1,0 +1,161 @@
+"""Trains and tests prompts for CLIP; the options are CoOp's. `python train.py -h` lists them.
+
+    python train.py --root DATA --seed 1 --trainer UPT --dataset-config-file configs/datasets/oxford_pets.yaml \\
+        --config-file configs/trainers/UPT/vit_b16_paper.yaml --output-dir output/pets DATASET.NUM_SHOTS 16
+"""
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+
+import torch
+import yaml
+from dassl.config import get_cfg_default
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import collect_env_info, set_random_seed, setup_logger
+from yacs.config import CfgNode
+
+import datasets
+import trainers
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
+    add("--output-dir", default="", help="where the run goes; a run that was killed goes on from there")
+    add("--resume", default="", help="directory to resume from, if it is another one")
+    add("--seed", type=int, default=-1, help="0 or more fixes the seed")
+    add("--source-domains", nargs="+")
+    add("--target-domains", nargs="+")
+    add("--transforms", nargs="+", help="data augmentation")
+    add("--config-file", default="", help="the trainer's YAML")
+    add("--dataset-config-file", default="", help="the data set's YAML")
+    add("--trainer", default="", help=", ".join(method.__name__ for method in trainers.METHODS))
+    add("--backbone", default="", help="OpenAI's name, pocket, or the path of a checkpoint")
+    add("--head", default="")
+    add("--eval-only", action="store_true", help="test the prompts of --model-dir")
+    add("--model-dir", default="", help="a run's output directory, for --eval-only")
+    add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
+    add("--no-train", action="store_true", help="build everything and stop")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys, at the end of the line")
+    return parser.parse_args(argv)
+
+
+def setup_cfg(args: argparse.Namespace) -> CfgNode:
+    """The frozen config: defaults, then the data set's YAML, the trainer's YAML, named options, KEY VALUE pairs.
+
+    Raises:
+        ValueError, FileNotFoundError: an unknown key, a value of the wrong type, a missing file.
+    """
+    cfg = get_cfg_default()
+    datasets.extend_cfg(cfg)
+    trainers.extend_cfg(cfg)
+    for path in filter(None, (args.dataset_config_file, args.config_file)):
+        _merge_file(cfg, path)
+    cfg.DATASET.ROOT = args.root or cfg.DATASET.ROOT or os.environ.get("DATA", "") or "data"
+    named = {
+        "OUTPUT_DIR": args.output_dir, "RESUME": args.resume, "TRAINER.NAME": args.trainer,
+        "DATASET.SOURCE_DOMAINS": args.source_domains, "DATASET.TARGET_DOMAINS": args.target_domains,
+        "INPUT.TRANSFORMS": args.transforms, "MODEL.BACKBONE.NAME": args.backbone, "MODEL.HEAD.NAME": args.head,
+    }  # fmt: skip
+    pairs = [item for key, value in named.items() if value for item in (key, value)]
+    pairs += ["SEED", args.seed] if args.seed >= 0 else []  # 0 is a seed, too
+    _merge_pairs(cfg, pairs)
+    _merge_pairs(cfg, args.opts)
+    # more workers than cores only take each other's time
+    cfg.DATALOADER.NUM_WORKERS = min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
+    cfg.freeze()
+    _check(cfg)
+    return cfg
+
+
+def _merge_file(cfg: CfgNode, path: str) -> None:
+    if not Path(path).is_file():
+        near = sorted(p.stem for p in Path(path).parent.glob("*.yaml"))
+        raise FileNotFoundError(f"no config file {path} ({Path(path).parent} has: {', '.join(near) or 'no YAML'})")
+    try:
+        cfg.merge_from_file(path)
+    except (KeyError, ValueError, AssertionError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {_one_line(error)}") from error
+
+
+def _merge_pairs(cfg: CfgNode, pairs: list) -> None:
+    if len(pairs) % 2:
+        raise ValueError(
+            f"config keys and values come in pairs, but there are {len(pairs)}: {' '.join(map(str, pairs))}"
+        )
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        try:
+            cfg.merge_from_list([key, value])
+        except AssertionError:
+            keys = list(_keys(cfg))
+            near = difflib.get_close_matches(key, keys, n=1, cutoff=0) + [""]
+            raise ValueError(f'unknown config key "{key}" (did you mean {near[0]}?)') from None
+        except (ValueError, KeyError) as error:
+            raise ValueError(f'config key {key} cannot be "{value}": {_one_line(error)}') from error
+
+
+def _keys(node: CfgNode, prefix: str = ""):
+    for key, value in node.items():
+        yield from _keys(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
+
+
+def _check(cfg: CfgNode) -> None:
+    for kind, name, known in (
+        ("trainer", cfg.TRAINER.NAME, [method.__name__ for method in trainers.METHODS]),
+        ("data set", cfg.DATASET.NAME, DATASET_REGISTRY.registered_names()),
+    ):
+        registered = known if kind == "data set" else TRAINER_REGISTRY.registered_names()
+        if name not in registered:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f'unknown {kind} "{name}", choose one of {", ".join(known)}{hint}')
+    if not cfg.MODEL.BACKBONE.NAME:
+        raise ValueError("no backbone: give --config-file (configs/trainers/...) or --backbone ViT-B/16")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = setup_cfg(args)
+    if cfg.SEED >= 0:
+        print(f"Setting fixed seed: {cfg.SEED}")
+        set_random_seed(cfg.SEED)
+    if cfg.OUTPUT_DIR:
+        setup_logger(cfg.OUTPUT_DIR)
+    if torch.cuda.is_available() and cfg.USE_CUDA:
+        torch.backends.cudnn.benchmark = True
+    print("***************\n** Arguments **\n***************")
+    print("\n".join(f"{key}: {value}" for key, value in sorted(vars(args).items())))
+    print("************\n** Config **\n************")
+    print(cfg)
+    print("Collecting env info ...")
+    print(f"** System info **\n{collect_env_info()}\n")
+    trainer = build_trainer(cfg)
+    if args.eval_only:
+        if trainer.trainable and not args.model_dir:
+            raise ValueError(
+                f"--eval-only of {cfg.TRAINER.NAME} needs the run to test: --model-dir DIR [--load-epoch N]"
+            )
+        trainer.load_model(args.model_dir, epoch=args.load_epoch)
+        trainer.test()
+    elif not args.no_train:
+        trainer.train()
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    try:
+        main(arguments)
+    except (ValueError, FileNotFoundError) as error:
+        if arguments.debug:
+            raise
+        print(f"error: {_one_line(error)} (--debug shows where)", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,21 @@
+"""Prompt-learning methods as Dassl trainers; importing this package registers them.
+
+A new method is one file here, one line below and one YAML (docs/ADD_A_TRAINER.md).
+"""
+
+from yacs.config import CfgNode
+
+import dassl_compat  # noqa: F401  (first: puts right what Dassl needs on current PyTorch)
+
+from .coop import CoOp
+from .upt import UPT
+from .vpt import VPT
+from .zsclip import ZeroshotCLIP
+
+METHODS = (ZeroshotCLIP, CoOp, VPT, UPT)
+
+
+def extend_cfg(cfg: CfgNode) -> None:
+    """Adds each method's node, `cfg.TRAINER.<NAME>` with the method's defaults, in place."""
+    for method in METHODS:
+        cfg.TRAINER[method.__name__.upper()] = CfgNode(dict(method.DEFAULTS))

@@ -1,0 +1,51 @@
+"""CoOp: Learning to Prompt for Vision-Language Models (Zhou et al., arXiv 2109.01134).
+
+The words around a class name are replaced by P learned vectors, one set for all classes or one for each.
+"""
+
+import torch
+from dassl.engine import TRAINER_REGISTRY
+from torch import nn
+
+from .core import Prompts, PromptTrainer, Sentences, context_sentences, word_embeddings
+from .core.checks import check_range
+
+
+class ContextLearner(nn.Module):
+    """Text prompts from `ctx` (P, D), or (C, P, D) if class-specific."""
+
+    def __init__(self, ctx: torch.Tensor):
+        super().__init__()
+        self.ctx = nn.Parameter(ctx)
+
+    def forward(self) -> Prompts:
+        return Prompts(text=self.ctx[None])  # depth 1
+
+
+@TRAINER_REGISTRY.register()
+class CoOp(PromptTrainer):
+    """Context optimisation (arXiv 2109.01134, section 3.2)."""
+
+    DEFAULTS = {"N_CTX": 16, "CSC": False, "CTX_INIT": "", "CLASS_TOKEN_POSITION": "end", "PREC": "auto"}
+
+    @property
+    def class_specific(self) -> bool:
+        return self.options.CSC
+
+    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+        o = self.options
+        if o.CTX_INIT:
+            ctx = word_embeddings(clip_model, o.CTX_INIT)
+        else:
+            check_range("TRAINER.COOP.N_CTX", o.N_CTX)
+            ctx = torch.empty(o.N_CTX, clip_model.ln_final.weight.shape[0]).normal_(std=0.02)
+        self.n_ctx = len(ctx)
+        print(f'Initial context: "{o.CTX_INIT or "(random)"}", {self.n_ctx} tokens')
+        if o.CSC and not o.CTX_INIT:
+            ctx = torch.empty(n_classes, *ctx.shape).normal_(std=0.02)
+        elif o.CSC:
+            ctx = ctx.repeat(n_classes, 1, 1)
+        return ContextLearner(ctx)
+
+    def class_sentences(self, classnames: list[str]) -> Sentences:
+        return context_sentences(classnames, self.n_ctx, self.options.CLASS_TOKEN_POSITION)

@@ -1,0 +1,26 @@
+"""Checks of a method's config that several methods share; each error names the value, the choices and the fix."""
+
+from torch import nn
+
+
+def require_vit(trainer, clip_model: nn.Module) -> nn.Module:
+    """CLIP's image tower, which must be a ViT for a method with visual prompts."""
+    if not hasattr(clip_model.visual, "transformer"):
+        raise ValueError(
+            f"{type(trainer).__name__} prompts the image tower, which must be a ViT, but MODEL.BACKBONE.NAME is "
+            f"{trainer.cfg.MODEL.BACKBONE.NAME}: take ViT-B/16, ViT-B/32, ViT-L/14, pocket, or a trainer without visual prompts"
+        )
+    return clip_model.visual
+
+
+def check_range(key: str, value: int, highest: int | None = None, why: str = "") -> None:
+    """Raises ValueError unless 1 <= value <= highest."""
+    if value < 1 or (highest is not None and value > highest):
+        raise ValueError(
+            f"{key} is {value}, choose 1{'' if highest is None else f' to {highest}'}{why and f' ({why})'}"
+        )
+
+
+def check_depth(key: str, value: int, tower: nn.Module) -> None:
+    """Raises ValueError unless prompts of this depth fit a tower's Transformer."""
+    check_range(key, value, tower.layers, "1 is shallow, the highest is every block of this tower")

@@ -1,0 +1,111 @@
+"""The one file that imports a CLIP package: OpenAI's `clip`, used as it is (on PyPI: `clip-anytorch`)."""
+
+import difflib
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # by the package, not by us
+    import clip
+from clip import clip as clip_api
+from clip.model import build_model
+from clip.simple_tokenizer import SimpleTokenizer
+
+POCKET = "pocket"
+POCKET_FILE = Path(__file__).parents[2] / "assets" / "pocket" / "pocket.pt"
+
+_tokenizer = SimpleTokenizer()
+START, END = _tokenizer.encoder["<|startoftext|>"], _tokenizer.encoder["<|endoftext|>"]
+
+
+def encode(text: str) -> list[int]:
+    """Token ids of `text`, without start and end tokens. One word can be several tokens."""
+    return _tokenizer.encode(text)
+
+
+def backbone_names() -> list[str]:
+    """Every name that `load_clip` knows beside the path of a checkpoint."""
+    return [*clip.available_models(), POCKET]
+
+
+def load_clip(name: str) -> nn.Module:
+    """A stock CLIP model on the CPU: fp32, evaluation mode, no parameter trainable.
+
+    Args:
+        name: an OpenAI name ("ViT-B/16"), "pocket" (the embedded tiny CLIP), or the path of a checkpoint in OpenAI's
+            format (a TorchScript archive or a state dict; loaded without unpickling foreign objects).
+
+    Raises:
+        ValueError: unknown name, or a file that is no CLIP checkpoint.
+        FileNotFoundError: OpenAI's weights are neither in the cache nor can be downloaded.
+    """
+    path = _checkpoint_path(name)
+    state_dict = _read_state_dict(path)
+    try:
+        model = build_model(dict(state_dict))  # build_model takes keys out of the dict that it gets
+    except (KeyError, RuntimeError, AttributeError, AssertionError) as error:
+        raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format ({_first_line(error)})") from error
+    model.float()
+    known = model.state_dict().keys()
+    # build_model rounds to fp16; a checkpoint that holds fp32 keeps its precision
+    model.load_state_dict({k: v.float() for k, v in state_dict.items() if k in known})
+    return model.eval().requires_grad_(False)
+
+
+def _checkpoint_path(name: str) -> Path:
+    if name == POCKET:
+        return POCKET_FILE
+    if name in clip_api._MODELS:
+        return _official_checkpoint(name)
+    if os.path.isfile(name):
+        return Path(name)
+    close = difflib.get_close_matches(name, backbone_names(), n=1, cutoff=0)
+    raise ValueError(
+        f'unknown backbone "{name}": use one of {", ".join(backbone_names())}, or the path of a checkpoint '
+        f"(did you mean {close[0]}?)"
+    )
+
+
+def _official_checkpoint(name: str) -> Path:
+    url = clip_api._MODELS[name]
+    folder = Path("~/.cache/clip").expanduser()
+    try:
+        return Path(clip_api._download(url, str(folder)))
+    except (OSError, RuntimeError) as error:
+        # a download that broke off leaves half a file, which the next start would take for a damaged one
+        raise FileNotFoundError(
+            f"CLIP {name}: no usable {folder / os.path.basename(url)} and no download ({_first_line(error)}); "
+            f"fetch {url} elsewhere and put it there, or give its path as MODEL.BACKBONE.NAME"
+        ) from error
+
+
+def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if _is_torchscript(path):
+            return torch.jit.load(str(path), map_location="cpu").state_dict()
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no CLIP checkpoint at {path}") from None
+    except Exception as error:  # damaged archives raise almost anything
+        raise ValueError(f"cannot read the CLIP checkpoint {path} ({_first_line(error)})") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise ValueError(f"{path} is not a CLIP checkpoint: expected a state dict of tensors")
+    return content
+
+
+def _is_torchscript(path: Path) -> bool:
+    """TorchScript archives carry code beside the weights; a plain state dict does not."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in member for member in archive.namelist())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,175 @@
+"""What a run leaves in its output directory, and how it goes on after a kill. Every write is atomic.
+
+config.yaml          the resolved config
+result.json          the numbers of the last test, unrounded; tools read this, never the log
+prompts.safetensors  the learned tensors alone
+resume.pt            the state after the last finished epoch, plain values only (and resume.pt.previous)
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save_file
+from yacs.config import CfgNode
+
+# Keys that cannot change a result: runs that differ in them alone are the same run.
+NEUTRAL_KEYS = (
+    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ"
+)  # fmt: skip
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write(temporary)` and renames the file to `path`, so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        write(Path(temporary))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(content: object, path: Path) -> None:
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def flat_config(config: dict, prefix: str = "") -> dict[str, object]:
+    """{"OPTIM.LR": 0.002, ...} of a nested config, without the keys that cannot change a result; lists as tuples.
+
+    Of the trainers' own nodes only the chosen trainer's is kept.
+    """
+    trainer = config.get("TRAINER", {}).get("NAME", "").upper() if not prefix else ""
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            if name == "TRAINER":
+                value = {k: v for k, v in value.items() if k in ("NAME", trainer)}
+            flat.update(flat_config(value, name + "."))
+        elif name not in NEUTRAL_KEYS:
+            flat[name] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def config_difference(cfg: CfgNode, directory: Path) -> list[str]:
+    """Lines "KEY: there, now here" for what differs between directory/config.yaml and cfg; empty if there is none."""
+    path = Path(directory) / "config.yaml"
+    if not path.is_file():
+        return []
+    # through YAML, since tuples and numbers change their type on the way
+    now = flat_config(yaml.safe_load(cfg.dump()))
+    there = flat_config(yaml.safe_load(path.read_text()))
+    return [
+        f"{key}: {there.get(key, '(none)')} there, {now.get(key, '(none)')} now"
+        for key in sorted(now.keys() | there.keys())
+        if now.get(key) != there.get(key)
+    ]
+
+
+def claim(cfg: CfgNode) -> None:
+    """Writes config.yaml; a directory that holds a run with another config is left as it is.
+
+    Raises:
+        ValueError: the run that is there has another config; the message shows the difference.
+    """
+    if not cfg.OUTPUT_DIR:
+        return
+    difference = config_difference(cfg, Path(cfg.OUTPUT_DIR))
+    if difference:
+        raise ValueError(
+            f"{cfg.OUTPUT_DIR} holds a run with another config ({'; '.join(difference[:6])}"
+            f"{'; ...' if len(difference) > 6 else ''}): choose another OUTPUT_DIR or delete that one"
+        )
+    write_atomically(Path(cfg.OUTPUT_DIR) / "config.yaml", lambda temporary: temporary.write_text(cfg.dump()))
+
+
+def save_prompts(path: Path, tensors: dict[str, torch.Tensor], metadata: dict) -> None:
+    """Writes the learned tensors; `metadata` goes into the file's header as JSON under "upt"."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(plain, temporary, {"upt": json.dumps(metadata)}))
+
+
+def rng_state() -> dict:
+    """The state of every random number generator that training draws from, as plain values and tensors."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    state = {
+        "python": [version, list(words), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_rng_state(state: dict) -> None:
+    """Inverse of `rng_state`."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def save_resume_point(directory: Path, state: dict) -> None:
+    """Writes resume.pt; the one before it stays as resume.pt.previous."""
+    path = Path(directory) / "resume.pt"
+    if path.is_file():
+        shutil.copyfile(path, _previous(path).with_suffix(".tmp"))
+        os.replace(_previous(path).with_suffix(".tmp"), _previous(path))
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_resume_point(directory: Path) -> dict | None:
+    """The newest readable resume point of a directory, or None; a damaged one is said in one line."""
+    newest = Path(directory) / "resume.pt"
+    for path in (newest, _previous(newest)):
+        if not path.is_file():
+            continue
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a truncated archive raises almost anything
+            print(f"Damaged {path} is passed over ({str(error).splitlines()[0][:100]})")
+    return None
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def few_shot_sha256(dataset) -> str:
+    """SHA-256 of the training list: the data set's own if it offers one, else over file names, labels and classes."""
+    own = getattr(dataset, "split_sha256", None)
+    if own:
+        return own
+    lines = (f"{os.path.basename(item.impath)}\t{item.label}\t{item.classname}\n" for item in dataset.train_x)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def project_commit() -> str:
+    """The commit of the project's checkout ("+" if files differ), or "" outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

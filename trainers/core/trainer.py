@@ -1,0 +1,309 @@
+"""`PromptTrainer`: all that prompt methods share. A method adds a learner and its class sentences, nothing else."""
+
+import platform
+import resource
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TrainerX
+from dassl.metrics import compute_accuracy
+from dassl.optim import build_lr_scheduler, build_optimizer
+from tabulate import tabulate
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import dassl_compat
+
+from . import run_dir
+from .clip_loader import load_clip
+from .precision import choose_precision
+from .prompted_clip import PromptedCLIP
+from .sentences import Sentences
+
+MODEL_NAME = "prompt_learner"  # the checkpoint folder that CoOp's users and tools expect
+STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
+
+
+class PromptTrainer(TrainerX):
+    """A Dassl trainer for any method that learns prompts for a frozen CLIP.
+
+    A method's class has `DEFAULTS` (its node of the config, `cfg.TRAINER.<NAME>`) and two methods, `build_learner` and
+    `class_sentences`. Learnables are fp32 and are all that is trained, saved and loaded.
+    """
+
+    DEFAULTS: dict = {"PREC": "auto"}
+    class_specific = False  # whether the learner's text prompts have a class axis
+
+    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+        """The module whose `forward()` returns `Prompts`; called before `class_sentences`, with CLIP in fp32."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it learns")
+
+    def class_sentences(self, classnames: list[str]) -> Sentences:
+        """One sentence a class, with as many slots as the learner has text prompts."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it names a class")
+
+    @property
+    def options(self):
+        """This trainer's own node of the config."""
+        return self.cfg.TRAINER[type(self).__name__.upper()]
+
+    def build_model(self) -> None:
+        cfg, classnames = self.cfg, self.dm.dataset.classnames
+        run_dir.claim(cfg)
+        print(f"Loading CLIP (backbone: {cfg.MODEL.BACKBONE.NAME})")
+        clip_model = load_clip(cfg.MODEL.BACKBONE.NAME)
+        self._check_image_size(clip_model)
+        self.precision = choose_precision(self.options.PREC, self.device)
+        learner = self.build_learner(clip_model, len(classnames))
+        n_frozen = sum(p.numel() for p in clip_model.parameters())
+        self.precision.cast(clip_model)
+        sentences = self.class_sentences(classnames)
+        self.model = PromptedCLIP(clip_model, learner, sentences, self.class_specific).to(self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision.needs_loss_scaling)
+        self.train_seconds = 0.0
+        self._print_trainables(n_frozen)
+        if self.trainable:
+            self.optim = build_optimizer(learner, cfg.OPTIM)
+            self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
+            self.register_model(MODEL_NAME, learner, self.optim, self.sched)
+
+    @property
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Learnable tensors by name; empty for zero-shot CLIP."""
+        return dict(self.model.learner.named_parameters())
+
+    # -- training -------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Trains and tests; a method without learnables is tested alone."""
+        if self.trainable:
+            super().train()
+        else:
+            print("Nothing to train")
+            self.test()
+
+    def parse_batch_train(self, batch: dict) -> tuple[Tensor, Tensor]:
+        return self.parse_batch_test(batch)
+
+    def forward_backward(self, batch: dict) -> dict[str, float]:
+        images, labels = self.parse_batch_train(batch)
+        with self.precision.context():
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        self.detect_anomaly(loss)
+        self.model_zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optim)
+        self.scaler.update()
+        if self.batch_idx + 1 == self.num_batches:
+            self.update_lr()  # Dassl leaves the schedule to the trainer: once an epoch
+        return {"loss": loss.item(), "acc": compute_accuracy(logits, labels)[0].item()}
+
+    def before_epoch(self) -> None:
+        self._epoch_start = time.perf_counter()
+
+    def after_epoch(self) -> None:
+        self.train_seconds += time.perf_counter() - self._epoch_start
+        super().after_epoch()
+        if self.output_dir:
+            run_dir.save_resume_point(Path(self.output_dir), self._resume_state())
+
+    def after_train(self) -> None:
+        super().after_train()
+        for name in ("resume.pt", "resume.pt.previous"):  # the run is done: the Dassl checkpoint holds all there is
+            (Path(self.output_dir) / name).unlink(missing_ok=True)
+
+    def _resume_state(self) -> dict:
+        return {
+            "epoch": self.epoch + 1,
+            "learner": self.model.learner.state_dict(),
+            "optimizer": self.optim.state_dict(),
+            "scheduler": self.sched.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best_result": float(self.best_result),
+            "train_seconds": self.train_seconds,
+            "rng": run_dir.rng_state(),
+        }
+
+    def resume_model_if_exist(self, directory: str) -> int:
+        """Number of epochs that are done: from our resume point, bit for bit, or else from a Dassl checkpoint."""
+        state = run_dir.load_resume_point(Path(directory))
+        if state is None:
+            return super().resume_model_if_exist(directory)
+        self.model.learner.load_state_dict(state["learner"])
+        self.optim.load_state_dict(state["optimizer"])
+        self.sched.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best_result, self.train_seconds = state["best_result"], state["train_seconds"]
+        run_dir.set_rng_state(state["rng"])
+        print(f"Resuming {directory} after epoch {state['epoch']}")
+        return state["epoch"]
+
+    # -- evaluation -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def test(self, split: str | None = None) -> float:
+        """Accuracy in percent on a split ("val" or "test"); a test writes result.json."""
+        self.set_model_mode("eval")
+        self.evaluator.reset()
+        split = split or self.cfg.TEST.SPLIT
+        if split != "val" or self.val_loader is None:
+            split = "test"
+        loader = self.val_loader if split == "val" else self.test_loader
+        print(f"Evaluate on the *{split}* set")
+        start = time.perf_counter()
+        for batch in tqdm(loader, desc=split, leave=False):
+            images, labels = self.parse_batch_test(batch)
+            self.evaluator.process(self.model_inference(images), labels)
+        results = self.evaluator.evaluate()
+        for name, value in results.items():
+            self.write_scalar(f"{split}/{name}", value, self.epoch)
+        if split == "test" and self.output_dir:
+            self._write_result(results, time.perf_counter() - start)
+        return next(iter(results.values()))
+
+    def model_inference(self, images: Tensor) -> Tensor:
+        with self.precision.context():
+            return self.model(images)
+
+    def _write_result(self, results: dict, test_seconds: float) -> None:
+        cfg, dataset = self.cfg, self.dm.dataset
+        result = {
+            "trainer": cfg.TRAINER.NAME,
+            "dataset": cfg.DATASET.NAME,
+            "folder": cfg.DATASET.get("FOLDER", ""),
+            "shots": cfg.DATASET.NUM_SHOTS,
+            "seed": cfg.SEED,
+            "classes": cfg.DATASET.get("SUBSAMPLE_CLASSES", "all"),
+            "backbone": cfg.MODEL.BACKBONE.NAME,
+            "precision": self.precision.name,
+            "epochs": self.epochs_done if self.trainable else 0,
+            **{name: float(results[name]) for name in ("accuracy", "error_rate", "macro_f1")},
+            "n_test": len(self.test_loader.dataset),
+            "n_classes": self.num_classes,
+            "trainable_parameters": sum(p.numel() for p in self.trainable.values()),
+            "train_seconds": round(self.train_seconds, 3),
+            "test_seconds": round(test_seconds, 3),
+            "peak_memory_mb": round(_peak_memory_mb(self.device), 1),
+            "device": _device_name(self.device),
+            "few_shot_sha256": run_dir.few_shot_sha256(dataset),
+            "command": sys.argv,
+            "versions": versions(),
+        }
+        directory = Path(self.output_dir)
+        if self.trainable:
+            facts = {k: result[k] for k in ("trainer", "dataset", "shots", "seed", "classes", "backbone", "accuracy")}
+            facts |= {"classnames": self.model.names, "options": dict(self.options)}
+            run_dir.save_prompts(directory / "prompts.safetensors", self.model.learner.state_dict(), facts)
+        run_dir.write_json(result, directory / "result.json")
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs behind the learner's present state (after `load_model`, those of the checkpoint)."""
+        return getattr(self, "_loaded_epoch", None) or self.epoch + 1
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Loads a run's learned prompts, also for other classes: model-best, the given epoch, or else the last one.
+
+        Raises:
+            FileNotFoundError: no such checkpoint.
+            ValueError: the file holds other tensors than this trainer learns.
+        """
+        if not self.trainable:
+            return
+        if not directory:
+            print("Note that load_model() is skipped as no pretrained model is given")
+            return
+        path = _checkpoint_path(Path(directory) / MODEL_NAME, epoch)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            state = {k.removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}
+        except Exception as error:
+            raise ValueError(f"cannot read the checkpoint {path} ({str(error).splitlines()[0][:200]})") from error
+        state = {name: tensor for name, tensor in state.items() if name not in STALE_BUFFERS}
+        self._check_shapes(path, {name: tuple(tensor.shape) for name, tensor in state.items()})
+        self.model.learner.load_state_dict(state)
+        self._loaded_epoch = checkpoint["epoch"]
+        print(f'Loading weights to {MODEL_NAME} from "{path}" (epoch = {checkpoint["epoch"]})')
+
+    def _check_shapes(self, path: Path, found: dict[str, tuple]) -> None:
+        wanted = {name: tuple(tensor.shape) for name, tensor in self.model.learner.state_dict().items()}
+        wrong = [
+            f"{name} is {found.get(name, 'missing')}, expected {wanted.get(name, 'absent')}"
+            for name in sorted(wanted.keys() | found.keys())
+            if wanted.get(name) != found.get(name)
+        ]
+        if wrong:
+            raise ValueError(
+                f"{path} does not fit {type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME} with this config: "
+                f"{'; '.join(wrong[:4])}{'; ...' if len(wrong) > 4 else ''}"
+            )
+
+    # -- what a run says at its start -----------------------------------------------------------------------------
+
+    def _check_image_size(self, clip_model: nn.Module) -> None:
+        size, takes = tuple(self.cfg.INPUT.SIZE), clip_model.visual.input_resolution
+        if size != (takes, takes):
+            raise ValueError(
+                f"INPUT.SIZE is {size}, but {self.cfg.MODEL.BACKBONE.NAME} takes ({takes}, {takes}): "
+                f'add INPUT.SIZE "({takes}, {takes})" to the command'
+            )
+
+    def _print_trainables(self, n_frozen: int) -> None:
+        rows = [[name, "x".join(map(str, p.shape)) or "scalar", p.numel()] for name, p in self.trainable.items()]
+        total = sum(row[-1] for row in rows)
+        rows.append([f"total ({100 * total / n_frozen:.3f} % of CLIP's {n_frozen:,}, which is frozen)", "", total])
+        print(tabulate(rows, headers=["trained", "shape", "parameters"], intfmt=","))
+
+
+def _checkpoint_path(folder: Path, epoch: int | None) -> Path:
+    if epoch is not None:
+        path = folder / f"model.pth.tar-{epoch}"
+    elif (folder / "model-best.pth.tar").is_file():
+        path = folder / "model-best.pth.tar"
+    elif (folder / "checkpoint").is_file():
+        path = folder / Path((folder / "checkpoint").read_text().strip()).name
+        print(f"No model-best.pth.tar in {folder}: the last one saved is taken, {path.name}")
+    else:
+        path = folder / "model-best.pth.tar"
+    if not path.is_file():
+        there = ", ".join(sorted(p.name for p in folder.glob("model*"))) or "nothing"
+        raise FileNotFoundError(f'Model not found at "{path}" (there: {there}); see --model-dir and --load-epoch')
+    return path
+
+
+def versions() -> dict[str, str]:
+    """What made a result: the project's commit and the packages that matter."""
+    clip_package = next((name for name in ("clip", "clip-anytorch") if _version(name)), "")
+    return {
+        "project": run_dir.project_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": _version("torchvision"),
+        "clip": f"{clip_package} {_version(clip_package)}".strip(),
+        "dassl": dassl_compat.which_dassl(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package) if package else ""
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    """Of the GPU if there is one, else of the process; MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
