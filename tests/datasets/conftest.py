@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+
+import datasets  # before dassl: it makes Dassl.pytorch importable
+
+# isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
-
-import datasets
 
 
 @pytest.fixture

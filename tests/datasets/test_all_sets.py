@@ -32,8 +32,8 @@ CLASS_NAMES = {
     "ImageNetA": ["goldfish", "great white shark", "tiger shark", "hammerhead shark"],
     "ImageNetR": ["goldfish", "great white shark", "tiger shark", "hammerhead shark"],
 }
-COUNTS = {name: (16, 8, 8) for name in MAKERS} | {"ImageNet": (32, 8, 8)}
-COUNTS |= {name: (32, None, 32) for name in ("ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR")}
+COUNTS = dict.fromkeys(MAKERS, (16, 8, 8)) | {"ImageNet": (32, 8, 8)}
+COUNTS |= dict.fromkeys(("ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR"), (32, None, 32))
 
 
 def counts(dataset):

@@ -92,7 +92,7 @@ def test_a_split_file_for_a_folder(tmp_path, build):
     dataset = build("FolderDataset", tmp_path, FOLDER="my_pictures", SPLIT_FILE="split.json")
     assert (len(dataset.train_x), len(dataset.test)) == (2, 1)
     (folder / "dog" / "01.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match="1 pictures are missing .*dog/01.jpg"):
+    with pytest.raises(FileNotFoundError, match="1 of the split's pictures missing .*dog/01.jpg"):
         build("FolderDataset", tmp_path, FOLDER="my_pictures", SPLIT_FILE="split.json")
 
 

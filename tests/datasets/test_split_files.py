@@ -83,13 +83,15 @@ def test_val_is_not_needed(pets, build):
 def test_missing_pictures_are_counted_and_the_first_is_named(pets, build):
     for number in (1, 3):
         (pets / "images" / f"american_bulldog_{number}.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match="2 pictures are missing in .*images, first american_bulldog_1.jpg"):
+    with pytest.raises(
+        FileNotFoundError, match="2 of the split's pictures missing in .*images, first american_bulldog_1.jpg"
+    ):
         build("OxfordPets", pets.parent)
 
 
 def test_a_missing_picture_folder_counts_all(pets, build):
     (pets / "images").rename(pets / "pictures")
-    with pytest.raises(FileNotFoundError, match="12 pictures are missing in .*images"):
+    with pytest.raises(FileNotFoundError, match="12 of the split's pictures missing in .*images"):
         build("OxfordPets", pets.parent)
 
 
