@@ -7,6 +7,8 @@ Dassl's files are not touched; what it needs is put right in memory, once:
   and after a resume drive a copy of the optimizer, so that the learning rate stands still;
 * its checkpoints are read by unpickling whatever is in the file; PyTorch 2.6 and newer refuse that.
 
+One thing stays: before PyTorch 2.6, checkpoints with the schedule `multi_step` may be refused (it holds a Counter).
+
 The bundled `dassl` (folder `toolbox/`) has none of these faults and is left alone.
 """
 

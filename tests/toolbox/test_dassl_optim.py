@@ -95,6 +95,12 @@ def test_groups_return_to_their_own_rates_after_the_warmup():
 )
 @pytest.mark.parametrize("schedule", ["cosine", "single_step", "multi_step"])
 def test_resumed_schedule_goes_on_and_its_state_is_plain(tmp_path, schedule, warmup):
+    if (
+        schedule == "multi_step"
+        and not dassl_compat.is_bundled()
+        and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
+    ):
+        pytest.skip("torch's MultiStepLR keeps its milestones in a Counter, which early versions of 2.x do not load")
     optim = make(epochs=8, schedule=schedule, STEPSIZE=(2, 4), **warmup)
     whole = rates(optim)
     for stop in range(8):

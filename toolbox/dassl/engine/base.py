@@ -4,7 +4,6 @@ import os
 from collections import OrderedDict
 
 import torch
-
 from dassl.utils import load_checkpoint, mkdir_if_missing, resume_from_checkpoint, save_checkpoint, tolist_if_not
 
 __all__ = ["TrainerBase"]

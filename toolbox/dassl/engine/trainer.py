@@ -7,8 +7,6 @@ import time
 import warnings
 
 import torch
-from tqdm import tqdm
-
 from dassl.data import DataManager
 from dassl.evaluation import build_evaluator
 from dassl.optim import build_lr_scheduler, build_optimizer
@@ -20,6 +18,7 @@ from dassl.utils import (
     load_pretrained_weights,
     mkdir_if_missing,
 )
+from tqdm import tqdm
 
 from .base import BEST_NAME, TrainerBase
 from .simple_net import SimpleNet
@@ -218,7 +217,7 @@ class TrainerXU(SimpleTrainer):
         if self.cfg.TRAIN.COUNT_ITER not in lengths:
             raise ValueError(f"TRAIN.COUNT_ITER must be one of {list(lengths)}, but got {self.cfg.TRAIN.COUNT_ITER}")
         num_batches = lengths[self.cfg.TRAIN.COUNT_ITER]
-        pairs = zip(range(num_batches), _forever(self.train_loader_x), _forever(self.train_loader_u))
+        pairs = zip(range(num_batches), _forever(self.train_loader_x), _forever(self.train_loader_u), strict=False)
         self._run_batches(((batch_x, batch_u) for _, batch_x, batch_u in pairs), num_batches)
 
 

@@ -23,7 +23,7 @@ class EpochScheduler:
         self._apply()
 
     def _apply(self):
-        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr()):
+        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
             group["lr"] = lr
 
     def get_last_lr(self) -> list[float]:

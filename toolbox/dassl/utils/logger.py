@@ -20,7 +20,7 @@ class Logger:
         self.file = None
         if fpath is not None:
             os.makedirs(os.path.dirname(os.path.abspath(fpath)), exist_ok=True)
-            self.file = open(fpath, "w", encoding="utf-8", buffering=1)
+            self.file = open(fpath, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed by close()
 
     def __getattr__(self, name):
         if name == "console":  # not set yet: a failed constructor, or unpickling
