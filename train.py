@@ -12,14 +12,16 @@ from pathlib import Path
 
 import torch
 import yaml
+from yacs.config import CfgNode
+
+import datasets  # first of all that needs Dassl, since it puts right what Dassl needs on current PyTorch
+import trainers
+
+# isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
-from yacs.config import CfgNode
-
-import datasets
-import trainers
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

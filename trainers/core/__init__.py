@@ -5,5 +5,6 @@ from .sentences import Sentences, context_sentences, template_sentences, word_em
 from .trainer import PromptTrainer
 
 __all__ = [
-    "PromptTrainer", "PromptedCLIP", "Prompts", "Sentences", "context_sentences", "template_sentences", "word_embeddings"
+    "PromptTrainer", "PromptedCLIP", "Prompts", "Sentences", "context_sentences", "template_sentences",
+    "word_embeddings",
 ]  # fmt: skip

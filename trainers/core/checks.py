@@ -8,7 +8,7 @@ def require_vit(trainer, clip_model: nn.Module) -> nn.Module:
     if not hasattr(clip_model.visual, "transformer"):
         raise ValueError(
             f"{type(trainer).__name__} prompts the image tower, which must be a ViT, but MODEL.BACKBONE.NAME is "
-            f"{trainer.cfg.MODEL.BACKBONE.NAME}: take ViT-B/16, ViT-B/32, ViT-L/14, pocket, or a trainer without visual prompts"
+            f"{trainer.cfg.MODEL.BACKBONE.NAME}: take ViT-B/16, ViT-B/32, ViT-L/14 or pocket"
         )
     return clip_model.visual
 

@@ -1,0 +1,41 @@
+# make demo   sets up and runs the main job on the embedded pictures
+# make test   sets up and runs the tests          make lint   ruff
+# An environment that is active and holds torch is used as it is; otherwise .venv is made.
+PYTHON ?= python3
+VENV ?= .venv
+HAS_TORCH = -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'
+ACTIVE := $(firstword $(wildcard $(VIRTUAL_ENV)/bin/python $(CONDA_PREFIX)/bin/python))
+ifneq ($(ACTIVE),)
+ifeq ($(shell $(ACTIVE) $(HAS_TORCH) 2>/dev/null && echo yes),yes)
+PY := $(ACTIVE)
+endif
+endif
+PY ?= $(VENV)/bin/python
+STAMP = $(dir $(PY))../.upt-setup
+export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
+
+.PHONY: setup demo test lint format clean
+setup: $(STAMP)
+
+$(STAMP): setup.py tools/install.py toolbox/setup.py
+	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) tools/install.py
+	@touch $(STAMP)
+
+demo: setup
+	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:
+	rm -rf $(VENV) output build *.egg-info

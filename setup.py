@@ -1,0 +1,45 @@
+"""Package of the trainers and data sets, installed below one name of its own, `upt`.
+
+`import upt.trainers, upt.datasets` registers them with Dassl; nothing called `datasets` is put beside Hugging Face's.
+Tools and scripts are used from a checkout. `dassl` is no requirement here, since the PyPI package of that name is another
+project: `make setup` installs toolbox/ where Dassl.pytorch is missing.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+NUMBERS = ["numpy", "Pillow>=9.1", "pyyaml", "safetensors>=0.4", "tabulate>=0.9", "tqdm>=4.60", "yacs>=0.1.8"]
+CLIP = ["clip-anytorch>=2.5", "setuptools>=77.0.3,<81"]  # that package still imports pkg_resources
+TOOLBOX = ["scikit-learn>=1.2", "tensorboard>=2.10", "scipy>=1.9"]
+REQUIRED = ["torch>=2.1", "torchvision>=0.16", *CLIP, *NUMBERS, *TOOLBOX]
+DEVELOPMENT = ["pytest>=7.4", "ruff~=0.17.0", "hypothesis>=6"]
+DATA = ["assets", "assets.emoji", "assets.pocket", "configs"]
+
+if __name__ == "__main__":
+    from setuptools import setup  # here, so that tools/install.py can read the lists above without it
+
+    setup(
+        name="upt-clip",
+        version="0.1.0",
+        description="Unified Prompt Tuning (arXiv 2210.07225) for CLIP, beside CoOp and VPT, as a Dassl plug-in",
+        long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else "",
+        long_description_content_type="text/markdown",
+        license="MIT",
+        python_requires=">=3.10",
+        install_requires=REQUIRED,
+        extras_require={"dev": DEVELOPMENT},
+        py_modules=["dassl_compat"],
+        packages=["upt.trainers", "upt.trainers.core", "upt.datasets", *(f"upt.{name}" for name in DATA)],
+        package_dir={
+            "upt.trainers": "trainers",
+            "upt.datasets": "datasets",
+            **{f"upt.{name}": name.replace(".", "/") for name in DATA},
+        },
+        package_data={
+            "upt.assets": ["*.md", "licenses/*"],
+            "upt.assets.emoji": ["*.json", "*/*.png"],
+            "upt.assets.pocket": ["*.pt"],
+            "upt.configs": ["*/*.yaml", "*/*/*.yaml"],
+            "upt.datasets": ["*.csv"],
+        },
+    )
