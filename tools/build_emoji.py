@@ -1,4 +1,7 @@
-"""Build the emoji bench from npm packages: `python -m tools.build_emoji --work DIR` (needs npm and `pip install resvg-py`)."""
+"""Build the emoji bench from npm packages: `python -m tools.build_emoji --work DIR`.
+
+Needs npm and `pip install resvg-py`.
+"""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tools.emoji_packs import Concept, concepts
 
-# Readable name -> CLDR subgroup numbers (emojibase-data, meta/groups.json). A union is taken where one subgroup alone has too
-# few concepts for 16 shots and a test set. Left out: flags, key caps, clock faces, word buttons, families and what fits no union.
+# Readable name -> CLDR subgroup numbers (emojibase-data, meta/groups.json). A union is taken where one subgroup alone
+# has too few concepts for 16 shots and a test set. Left out: flags, key caps, clock faces, word buttons, families and
+# what fits no union.
 CLASSES: dict[str, tuple[int, ...]] = {
     "smiling face": (0, 1, 2),
     "neutral or sleepy face": (3, 4, 5),
@@ -54,7 +55,7 @@ def is_variant(code: str) -> bool:
 
 
 def class_concepts(work: Path, drawn: set[str]) -> dict[str, list[Concept]]:
-    """Return class name -> its concepts in CLDR's order: no variants, and only what all artists of the bench have drawn."""
+    """Return class name -> its concepts in CLDR's order: no variants, and what all of the bench's artists drew."""
     usable = [c for c in concepts(work) if c.code in drawn and not is_variant(c.code)]
     return {name: [c for c in usable if c.subgroup in groups] for name, groups in CLASSES.items()}
 

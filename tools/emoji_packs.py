@@ -1,4 +1,4 @@
-"""The npm packages behind the emoji bench: fetch them, read Unicode's names, and turn each artist's pictures into 64-pixel RGB.
+"""The npm packages behind the emoji bench: fetching, Unicode's names, and each artist's pictures as 64-pixel RGB.
 
 Every package is pinned. Licences were read in the packages themselves; `assets/README.md` lists them.
 """
@@ -27,7 +27,11 @@ SHORTCODES = ("cldr", "emojibase", "github", "joypixels", "iamcal")
 
 @dataclass(frozen=True)
 class Artist:
-    """One hand: where its pictures are. `kind` is `bitmap` (files named by code point), `svg` or `named` (matched by icon name)."""
+    """One artist and where the pictures are.
+
+    `kind` is `bitmap` (files named by code point), `svg` (drawings of emoji) or `named` (found by name).
+    `hand` groups the artists that draw alike.
+    """
 
     name: str
     package: str
@@ -104,7 +108,7 @@ def read_json(tarball: Path, member: str):
 
 
 def concepts(work: Path) -> list[Concept]:
-    """Return CLDR's emoji in CLDR's order, without skin tones, hair components, regional indicators and flags of places."""
+    """Return CLDR's emoji in CLDR's order, without skin tones, hair, regional letters and flags of places."""
     tarball = fetch(work, *DATA_PACKAGE)
     skip = {32, 33, 98, 99}
     return [
@@ -116,7 +120,7 @@ def concepts(work: Path) -> list[Concept]:
 
 @lru_cache(maxsize=2)
 def name_index(work: Path) -> dict[str, str]:
-    """Return normalised name -> code: CLDR names first, then Iconify's names, then the short codes in use; first come first served."""
+    """Return normalised name -> code: CLDR names come first, then Iconify's names, then short codes."""
     index: dict[str, str] = {}
     for concept in concepts(work):
         index.setdefault(normal_name(concept.name), concept.code)
