@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ def distinct(found: dict[str, np.ndarray]) -> set[str]:
 
 
 def write_pictures(out: Path, artist: str, found: dict[str, np.ndarray], codes: set[str]) -> None:
-    """Write `<artist>/<code>.png` for the given codes."""
-    (out / artist).mkdir(parents=True, exist_ok=True)
+    """Write `<artist>/<code>.png` for the given codes; an earlier build's folder is replaced."""
+    shutil.rmtree(out / artist, ignore_errors=True)
+    (out / artist).mkdir(parents=True)
     for code in sorted(codes):
         Image.fromarray(found[code]).save(out / artist / f"{code}.png", optimize=True)
 

@@ -9,39 +9,52 @@ from tools.emoji_packs import Concept, concepts
 
 # Readable name -> CLDR subgroup numbers (emojibase-data, meta/groups.json). A union is taken where one subgroup alone
 # has too few concepts for 16 shots and a test set. Left out: flags, key caps, clock faces, word buttons, families and
-# what fits no union.
+# what fits no union. Names use words that pocket's captions contain (it has no other source of English), but no name is
+# a caption; nor are the plainer names in UNCAPTIONED.
 CLASSES: dict[str, tuple[int, ...]] = {
     "smiling face": (0, 1, 2),
     "neutral or sleepy face": (3, 4, 5),
     "worried face": (9,),
     "heart": (14,),
     "hand gesture": (16, 17, 18, 19, 20, 21),
-    "profession or role": (25,),
-    "physical activity": (27, 28, 29),
-    "mammal": (34,),
+    "person or worker": (25,),
+    "person in sport or dance": (27, 28, 29),
+    "farm, pet or wild animal": (34,),
     "bird": (35,),
     "sea animal or reptile": (36, 37, 38),
-    "plant": (40, 41),
+    "flower or tree": (40, 41),
     "fruit or vegetable": (42, 43),
-    "meal": (44, 45),
+    "restaurant food": (44, 45),
     "drink or tableware": (47, 48),
-    "scenery": (49, 50, 53),
+    "place in nature or city": (49, 50, 53),
     "building": (51, 52),
     "land vehicle": (54,),
     "sky and weather": (59,),
     "celebration or award": (60, 61),
     "sports equipment": (62,),
     "game or craft": (63, 64),
-    "clothing": (65,),
+    "clothes or shoes": (65,),
     "music and sound": (66, 67, 68),
-    "electronic device": (69, 70, 71),
+    "phone, computer or camera": (69, 70, 71),
     "paper or mail": (72, 74),
     "office supply": (75, 76),
-    "tool": (78,),
-    "household object": (81,),
+    "tool or weapon": (78,),
+    "bathroom or home object": (81,),
     "traffic or warning sign": (83, 84),
     "geometric shape": (96,),
 }
+UNCAPTIONED = (
+    "profession or role",
+    "physical activity",
+    "mammal",
+    "plant",
+    "meal",
+    "scenery",
+    "clothing",
+    "electronic device",
+    "tool",
+    "household object",
+)
 FINE_SUBGROUPS = (34, 35, 36, 37, 38, 39)  # every animal
 MIN_TRAIN, TRAIN_SHARE, MAX_VAL = 16, 0.4, 4
 FINE_TRAIN, FINE_TEST = 3, 2

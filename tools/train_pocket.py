@@ -18,7 +18,7 @@ from clip.model import CLIP
 from torch.nn import functional as F
 
 from tools import pocket_data as data
-from tools.emoji_classes import CLASSES
+from tools.emoji_classes import CLASSES, UNCAPTIONED
 from tools.pocket_checkpoint import export
 
 SIZES = {
@@ -72,7 +72,7 @@ class Texts:
     """All captions as tokens of a small vocabulary (only the rows in use are trained)."""
 
     def __init__(self, captions: list[str]):
-        extra = [t.format(name) for name in CLASSES for t in data.TEMPLATES] + list(EXTRA_TEXTS)
+        extra = [t.format(name) for name in (*CLASSES, *UNCAPTIONED) for t in data.TEMPLATES] + list(EXTRA_TEXTS)
         self.vocabulary = torch.unique(tokenize(captions + extra))
         ids = tokenize(captions)
         self.lengths = ids.argmax(1) + 1
