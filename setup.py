@@ -1,8 +1,8 @@
 """Package of the trainers and data sets, installed below one name of its own, `upt`.
 
 `import upt.trainers, upt.datasets` registers them with Dassl; nothing called `datasets` is put beside Hugging Face's.
-Tools and scripts are used from a checkout. `dassl` is no requirement here, since the PyPI package of that name is another
-project: `make setup` installs toolbox/ where Dassl.pytorch is missing.
+Tools and scripts are used from a checkout. `dassl` is no requirement, since Dassl.pytorch is not on PyPI: `make setup`
+installs toolbox/ where it is missing.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs a protocol's runs one after the other: finished ones are skipped, killed ones go on, failed ones are reported."""
+"""Runs a protocol's runs one after the other: finished ones are skipped, killed ones go on, failures are listed."""
 
 import argparse
 import os
@@ -25,9 +25,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description="Few-shot runs of one data set, zero-shot CLIP beside them, and their table. "
         "DRY_RUN=1 prints the commands and runs nothing.",
         usage="%(prog)s DATASET SHOTS [options] [KEY VALUE ...]",
-        epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. Data sets: "
-        + ", ".join(plan.dataset_names())
-        + ", or a folder of pictures below --root.",
+        epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
+        f"Data sets: {', '.join(plan.dataset_names())}, or a folder of pictures below --root.",
     )
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="e.g. emoji (needs no download), oxford_pets, my_photos")
@@ -58,7 +57,9 @@ def numbers(text: str, option: str) -> list[int]:
 
 def differences(run: Run) -> list[str]:
     """What the config that is in the run's directory has other than this run's; empty if it fits or none is there."""
-    import train  # late, since it imports torch
+    if not (run.directory / "config.yaml").is_file():
+        return []
+    import train  # late, since it imports torch, which takes seconds
     from trainers.core.run_dir import config_difference
 
     return config_difference(train.setup_cfg(train.parse_args(run.arguments())), run.directory)

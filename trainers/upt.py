@@ -1,7 +1,7 @@
 """UPT: Unified Vision and Language Prompt Learning (Zang et al., arXiv 2210.07225).
 
-One set of prompts U = [U_T, U_V] passes one tiny Transformer layer, which lets the halves see each other; then the first
-part prompts CLIP's text tower and the second its image tower. docs/METHOD.md maps the equations to these lines.
+One set of prompts U = [U_T, U_V] passes one tiny Transformer layer, which lets the halves see each other; then the
+first part prompts CLIP's text tower and the second its image tower. docs/METHOD.md maps the equations to the lines.
 """
 
 import torch

@@ -33,7 +33,7 @@ def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | 
 
 
 def feed_forward(mlp: nn.Module, x: Tensor) -> Tensor:
-    """CLIP's MLP; QuickGELU x·σ(1.702x) is silu(1.702x)/1.702, which keeps one tensor for the backward pass, not two."""
+    """CLIP's MLP; its QuickGELU x·σ(1.702x) as silu(1.702x)/1.702, which keeps one tensor for the backward pass."""
     hidden = F.silu(mlp.c_fc(x).mul_(1.702)).mul_(1 / 1.702)
     return mlp.c_proj(hidden)
 

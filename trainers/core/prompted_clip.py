@@ -46,10 +46,13 @@ class PromptedCLIP(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C), fp32, of images (B, 3, height, width)."""
-        prompts = self.learner()
+        full_precision = torch.autocast(images.device.type, enabled=False)  # mixed precision is for the towers alone
+        with full_precision:
+            prompts = self.learner()
         text = self._text_features(prompts.text)
         image = self.image_features(images, prompts)
-        return self.logit_scale.float().exp() * image @ text.t()
+        with full_precision:
+            return self.logit_scale.float().exp() * image @ text.t()
 
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Normalised features (B, E), fp32."""

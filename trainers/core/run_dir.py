@@ -24,7 +24,8 @@ from yacs.config import CfgNode
 
 # Keys that cannot change a result: runs that differ in them alone are the same run.
 NEUTRAL_KEYS = (
-    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ"
+    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "TRAIN.PRINT_FREQ",
+    "TRAIN.CHECKPOINT_FREQ",
 )  # fmt: skip
 
 

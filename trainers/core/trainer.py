@@ -1,10 +1,6 @@
 """`PromptTrainer`: all that prompt methods share. A method adds a learner and its class sentences, nothing else."""
 
-import platform
-import resource
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -12,20 +8,16 @@ import torch.nn.functional as F
 from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
-from tabulate import tabulate
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import dassl_compat
-
-from . import run_dir
+from . import checkpoints, report, run_dir
 from .clip_loader import load_clip
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
 
 MODEL_NAME = "prompt_learner"  # the checkpoint folder that CoOp's users and tools expect
-STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
 
 
 class PromptTrainer(TrainerX):
@@ -65,7 +57,7 @@ class PromptTrainer(TrainerX):
         self.model = PromptedCLIP(clip_model, learner, sentences, self.class_specific).to(self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision.needs_loss_scaling)
         self.train_seconds = 0.0
-        self._print_trainables(n_frozen)
+        print(report.trainables(self.trainable, n_frozen))
         if self.trainable:
             self.optim = build_optimizer(learner, cfg.OPTIM)
             self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
@@ -158,7 +150,9 @@ class PromptTrainer(TrainerX):
         start = time.perf_counter()
         for batch in tqdm(loader, desc=split, leave=False):
             images, labels = self.parse_batch_test(batch)
-            self.evaluator.process(self.model_inference(images), labels)
+            logits = self.model_inference(images)
+            self.detect_anomaly(logits)  # the arg max of NaN is a class, too
+            self.evaluator.process(logits, labels)
         results = self.evaluator.evaluate()
         for name, value in results.items():
             self.write_scalar(f"{split}/{name}", value, self.epoch)
@@ -171,29 +165,7 @@ class PromptTrainer(TrainerX):
             return self.model(images)
 
     def _write_result(self, results: dict, test_seconds: float) -> None:
-        cfg, dataset = self.cfg, self.dm.dataset
-        result = {
-            "trainer": cfg.TRAINER.NAME,
-            "dataset": cfg.DATASET.NAME,
-            "folder": cfg.DATASET.get("FOLDER", ""),
-            "shots": cfg.DATASET.NUM_SHOTS,
-            "seed": cfg.SEED,
-            "classes": cfg.DATASET.get("SUBSAMPLE_CLASSES", "all"),
-            "backbone": cfg.MODEL.BACKBONE.NAME,
-            "precision": self.precision.name,
-            "epochs": self.epochs_done if self.trainable else 0,
-            **{name: float(results[name]) for name in ("accuracy", "error_rate", "macro_f1")},
-            "n_test": len(self.test_loader.dataset),
-            "n_classes": self.num_classes,
-            "trainable_parameters": sum(p.numel() for p in self.trainable.values()),
-            "train_seconds": round(self.train_seconds, 3),
-            "test_seconds": round(test_seconds, 3),
-            "peak_memory_mb": round(_peak_memory_mb(self.device), 1),
-            "device": _device_name(self.device),
-            "few_shot_sha256": run_dir.few_shot_sha256(dataset),
-            "command": sys.argv,
-            "versions": versions(),
-        }
+        result = report.result(self, results, test_seconds)
         directory = Path(self.output_dir)
         if self.trainable:
             facts = {k: result[k] for k in ("trainer", "dataset", "shots", "seed", "classes", "backbone", "accuracy")}
@@ -220,30 +192,15 @@ class PromptTrainer(TrainerX):
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
-        path = _checkpoint_path(Path(directory) / MODEL_NAME, epoch)
-        try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            state = {k.removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}
-        except Exception as error:
-            raise ValueError(f"cannot read the checkpoint {path} ({str(error).splitlines()[0][:200]})") from error
-        state = {name: tensor for name, tensor in state.items() if name not in STALE_BUFFERS}
-        self._check_shapes(path, {name: tuple(tensor.shape) for name, tensor in state.items()})
-        self.model.learner.load_state_dict(state)
-        self._loaded_epoch = checkpoint["epoch"]
-        print(f'Loading weights to {MODEL_NAME} from "{path}" (epoch = {checkpoint["epoch"]})')
-
-    def _check_shapes(self, path: Path, found: dict[str, tuple]) -> None:
-        wanted = {name: tuple(tensor.shape) for name, tensor in self.model.learner.state_dict().items()}
-        wrong = [
-            f"{name} is {found.get(name, 'missing')}, expected {wanted.get(name, 'absent')}"
-            for name in sorted(wanted.keys() | found.keys())
-            if wanted.get(name) != found.get(name)
-        ]
-        if wrong:
+        path = checkpoints.find(Path(directory) / MODEL_NAME, epoch)
+        state, self._loaded_epoch = checkpoints.read(path)
+        if wrong := checkpoints.differences(state, self.model.learner.state_dict()):
             raise ValueError(
                 f"{path} does not fit {type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME} with this config: "
                 f"{'; '.join(wrong[:4])}{'; ...' if len(wrong) > 4 else ''}"
             )
+        self.model.learner.load_state_dict(state)
+        print(f'Loading weights to {MODEL_NAME} from "{path}" (epoch = {self._loaded_epoch})')
 
     # -- what a run says at its start -----------------------------------------------------------------------------
 
@@ -254,56 +211,3 @@ class PromptTrainer(TrainerX):
                 f"INPUT.SIZE is {size}, but {self.cfg.MODEL.BACKBONE.NAME} takes ({takes}, {takes}): "
                 f'add INPUT.SIZE "({takes}, {takes})" to the command'
             )
-
-    def _print_trainables(self, n_frozen: int) -> None:
-        rows = [[name, "x".join(map(str, p.shape)) or "scalar", p.numel()] for name, p in self.trainable.items()]
-        total = sum(row[-1] for row in rows)
-        rows.append([f"total ({100 * total / n_frozen:.3f} % of CLIP's {n_frozen:,}, which is frozen)", "", total])
-        print(tabulate(rows, headers=["trained", "shape", "parameters"], intfmt=","))
-
-
-def _checkpoint_path(folder: Path, epoch: int | None) -> Path:
-    if epoch is not None:
-        path = folder / f"model.pth.tar-{epoch}"
-    elif (folder / "model-best.pth.tar").is_file():
-        path = folder / "model-best.pth.tar"
-    elif (folder / "checkpoint").is_file():
-        path = folder / Path((folder / "checkpoint").read_text().strip()).name
-        print(f"No model-best.pth.tar in {folder}: the last one saved is taken, {path.name}")
-    else:
-        path = folder / "model-best.pth.tar"
-    if not path.is_file():
-        there = ", ".join(sorted(p.name for p in folder.glob("model*"))) or "nothing"
-        raise FileNotFoundError(f'Model not found at "{path}" (there: {there}); see --model-dir and --load-epoch')
-    return path
-
-
-def versions() -> dict[str, str]:
-    """What made a result: the project's commit and the packages that matter."""
-    clip_package = next((name for name in ("clip", "clip-anytorch") if _version(name)), "")
-    return {
-        "project": run_dir.project_commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": _version("torchvision"),
-        "clip": f"{clip_package} {_version(clip_package)}".strip(),
-        "dassl": dassl_compat.which_dassl(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package) if package else ""
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Of the GPU if there is one, else of the process; MiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

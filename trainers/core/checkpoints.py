@@ -1,0 +1,53 @@
+"""Finding, reading and checking checkpoints in Dassl's layout."""
+
+from pathlib import Path
+
+import torch
+
+STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
+
+
+def find(folder: Path, epoch: int | None = None) -> Path:
+    """model-best.pth.tar, or that of an epoch; without an epoch and a best one, the last one saved, which is said.
+
+    Raises:
+        FileNotFoundError: no such file; the message lists what is there.
+    """
+    if epoch is not None:
+        path = folder / f"model.pth.tar-{epoch}"
+    elif (folder / "model-best.pth.tar").is_file():
+        path = folder / "model-best.pth.tar"
+    elif (folder / "checkpoint").is_file():
+        path = folder / Path((folder / "checkpoint").read_text().strip()).name
+        print(f"No model-best.pth.tar in {folder}: the last one saved is taken, {path.name}")
+    else:
+        path = folder / "model-best.pth.tar"
+    if not path.is_file():
+        there = ", ".join(sorted(p.name for p in folder.glob("model*"))) or "nothing"
+        raise FileNotFoundError(f'Model not found at "{path}" (there: {there}); see --model-dir and --load-epoch')
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], int]:
+    """The learner's tensors and the number of finished epochs; nothing is unpickled but tensors and plain values.
+
+    Raises:
+        ValueError: the file is damaged or no checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        state = {name.removeprefix("module."): tensor for name, tensor in checkpoint["state_dict"].items()}
+        return {name: t for name, t in state.items() if name not in STALE_BUFFERS}, checkpoint["epoch"]
+    except Exception as error:  # damaged archives raise almost anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ValueError(f"cannot read the checkpoint {path} ({reason})") from error
+
+
+def differences(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> list[str]:
+    """A line for each tensor that is missing, superfluous or of another shape."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (found, wanted)]
+    return [
+        f"{name} is {shapes[0].get(name, 'missing')}, expected {shapes[1].get(name, 'absent')}"
+        for name in sorted(shapes[0].keys() | shapes[1].keys())
+        if shapes[0].get(name) != shapes[1].get(name)
+    ]
