@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tools.emoji_classes import class_concepts, split_concepts, split_fine
-from tools.emoji_packs import FINE_ARTISTS, SHIFTS, SOURCE, concepts, pictures
+from tools.emoji_packs import BENCH_ARTISTS, SHIFTS, SOURCE, concepts, pictures
 
 
 def distinct(found: dict[str, np.ndarray]) -> set[str]:
@@ -42,12 +42,12 @@ def write_split(path: Path, splits: dict[str, list]) -> None:
 def build(work: Path, out: Path) -> dict[str, int]:
     """Write all pictures and split files below `out`; return the number of pictures in each split file's parts."""
     wanted = {c.code for c in concepts(work)}
-    found = {artist: pictures(work, artist, wanted) for artist in FINE_ARTISTS}
+    found = {artist: pictures(work, artist, wanted) for artist in BENCH_ARTISTS}
     bench = [SOURCE, *SHIFTS.values()]
     drawn = set.intersection(*(set(found[a]) for a in bench)) & distinct(found[SOURCE])
     splits = split_concepts(class_concepts(work, drawn))
-    fine = split_fine(work, {a: set(found[a]) for a in FINE_ARTISTS})
-    used = {a: {code for rows in fine.values() for artist, code, *_ in rows if artist == a} for a in FINE_ARTISTS}
+    fine = split_fine(work, {a: set(found[a]) for a in BENCH_ARTISTS})
+    used = {a: {code for rows in fine.values() for artist, code, *_ in rows if artist == a} for a in BENCH_ARTISTS}
     test_codes = {code for code, *_ in splits["test"]}
     used[SOURCE] |= {code for rows in splits.values() for code, *_ in rows}
     for artist in SHIFTS.values():

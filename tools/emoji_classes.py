@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from tools.emoji_packs import Concept, concepts
+from tools.emoji_packs import FINE_ARTISTS, Concept, concepts
 
 # Readable name -> CLDR subgroup numbers (emojibase-data, meta/groups.json). A union is taken where one subgroup alone
 # has too few concepts for 16 shots and a test set. Left out: flags, key caps, clock faces, word buttons, families and
@@ -57,7 +57,6 @@ UNCAPTIONED = (
 )
 FINE_SUBGROUPS = (34, 35, 36, 37, 38, 39)  # every animal
 MIN_TRAIN, TRAIN_SHARE, MAX_VAL = 16, 0.4, 4
-FINE_TRAIN, FINE_TEST = 3, 2
 
 
 def is_variant(code: str) -> bool:
@@ -94,15 +93,18 @@ def split_concepts(by_class: dict[str, list[Concept]]) -> dict[str, list[tuple[s
 def split_fine(work: Path, drawn: dict[str, set[str]]) -> dict[str, list[tuple[str, str, int, str]]]:
     """Return `train`, `val`, `test` as lists of (artist, code, label, concept name): each animal is a class of its own.
 
-    A concept counts if every artist in `drawn` has drawn it; its pictures go at random to the three parts.
+    The parts differ by artist (`FINE_ARTISTS`), and no hand of train or val is in test. A concept counts if all the
+    artists of train and val and the first of test have drawn it. `drawn` maps an artist to the codes drawn.
     """
-    everywhere = set.intersection(*drawn.values())
-    animals = [c for c in concepts(work) if c.subgroup in FINE_SUBGROUPS and c.code in everywhere]
-    splits: dict[str, list[tuple[str, str, int, str]]] = {"train": [], "val": [], "test": []}
-    for label, concept in enumerate(animals):
-        artists = sorted(drawn)
-        random.Random(f"fine {concept.code}").shuffle(artists)
-        bounds = {"train": artists[:FINE_TRAIN], "test": artists[-FINE_TEST:], "val": artists[FINE_TRAIN:-FINE_TEST]}
-        for part, names in bounds.items():
-            splits[part] += [(artist, concept.code, label, concept.name) for artist in names]
-    return splits
+    needed = (*FINE_ARTISTS["train"], *FINE_ARTISTS["val"], FINE_ARTISTS["test"][0])
+    common = set.intersection(*(drawn[artist] for artist in needed))
+    animals = [c for c in concepts(work) if c.subgroup in FINE_SUBGROUPS and c.code in common]
+    return {
+        part: [
+            (artist, c.code, label, c.name)
+            for label, c in enumerate(animals)
+            for artist in artists
+            if c.code in drawn[artist]
+        ]
+        for part, artists in FINE_ARTISTS.items()
+    }

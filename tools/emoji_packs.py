@@ -64,8 +64,14 @@ ARTISTS = {
 # The bench's pictures. A hand is on one side only: nothing by these three is in pocket's training.
 SOURCE = "noto"
 SHIFTS = {"OpenMoji": "openmoji", "Fluent": "fluent-3d"}
-FINE_ARTISTS = ("noto", "noto-v1", "openmoji", "fluent-3d", "fluent-flat", "fluent-contrast")
-TRAINING_ARTISTS = tuple(n for n, a in ARTISTS.items() if a.hand not in {ARTISTS[f].hand for f in FINE_ARTISTS})
+FINE_ARTISTS = {
+    "train": ("openmoji", "fluent-3d", "fluent-contrast"),
+    "val": ("fluent-flat",),
+    "test": ("noto", "noto-v1"),
+}
+BENCH_ARTISTS = tuple(artist for artists in FINE_ARTISTS.values() for artist in artists)
+BENCH_HANDS = {ARTISTS[artist].hand for artist in BENCH_ARTISTS}
+TRAINING_ARTISTS = tuple(name for name, artist in ARTISTS.items() if artist.hand not in BENCH_HANDS)
 
 
 @dataclass(frozen=True)

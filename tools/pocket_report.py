@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from tools.pocket_checkpoint import load_pocket
 from tools.pocket_data import MEAN, STD, TEMPLATES
 
-STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # candidates for the probe's C; the val split chooses
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # candidates for the probe's C; the val split chooses
 Rows = list[tuple[str, int, str]]
 
 
@@ -32,6 +32,13 @@ def image_features(model: CLIP, root: Path, rows: Rows) -> np.ndarray:
     batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     features = [model.encode_image((part - MEAN) / STD) for part in batch.split(128)]
     return torch.nn.functional.normalize(torch.cat(features), dim=-1).numpy()
+
+
+def pixel_features(root: Path, rows: Rows) -> np.ndarray:
+    """Return 16 x 16 pictures as unit-norm vectors `(N, 768)`: what a probe reaches without any model."""
+    pixels = np.stack([np.asarray(Image.open(root / path).resize((16, 16))).ravel() / 255.0 for path, *_ in rows])
+    pixels -= pixels.mean(1, keepdims=True)
+    return pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
 
 
 @torch.no_grad()
@@ -55,49 +62,56 @@ def few_shot(rows: Rows, shots: int, seed: int) -> list[int]:
 
 
 def probe(train: np.ndarray, labels: np.ndarray, val: np.ndarray, val_rows: Rows) -> LogisticRegression:
-    """Return the logistic regression whose C is best on val; features are scaled to unit variance overall."""
-    scale = float(train.std())
-    fits = [LogisticRegression(C=c, max_iter=2000).fit(train / scale, labels) for c in STRENGTHS]
-    best = max(fits, key=lambda fit: accuracy(fit.predict(val / scale), val_rows))
-    best.coef_ = best.coef_ / scale
-    return best
+    """Return the logistic regression whose C is best on val."""
+    fits = [LogisticRegression(C=c, max_iter=2000).fit(train, labels) for c in STRENGTHS]
+    return max(fits, key=lambda fit: accuracy(fit.predict(val), val_rows))
 
 
-def report(checkpoint: Path, root: Path, shots: int = 16, seeds: tuple[int, ...] = (1, 2, 3)) -> dict:
-    """Return the chosen template, the accuracies (percent) on each test set, and the commonest confusions."""
-    model = load_pocket(checkpoint)
-    splits = {p: [tuple(r) for r in rows] for p, rows in json.loads((root / "split_Emoji.json").read_text()).items()}
-    tests = {"Emoji": splits["test"]}
-    for path in sorted(root.glob("split_Emoji?*.json")):
+def probe_accuracies(features: dict, parts: dict[str, Rows], tests: dict[str, Rows], shots: int, seeds: tuple) -> dict:
+    """Return test set -> (mean, standard deviation over the seeds' draws) of a few-shot linear probe, in percent."""
+    labels = np.array([label for _, label, _ in parts["train"]])
+    values: dict[str, list[float]] = {name: [] for name in tests}
+    for seed in seeds:
+        drawn = few_shot(parts["train"], shots, seed)
+        fit = probe(features["train"][drawn], labels[drawn], features["val"], parts["val"])
+        for name, rows in tests.items():
+            values[name].append(accuracy(fit.predict(features[name]), rows))
+    return {name: (float(np.mean(v)), float(np.std(v))) for name, v in values.items()}
+
+
+def read_bench(root: Path, name: str) -> tuple[dict[str, Rows], dict[str, Rows], list[str]]:
+    """Return a set's train and val, its test sets (and the shifted ones), and its class names."""
+    parts = json.loads((root / f"split_{name}.json").read_text())
+    tests = {name: parts.pop("test")}
+    for path in sorted(root.glob(f"split_{name}?*.json")):
         other = json.loads(path.read_text())
         if not other["train"]:
-            tests[path.stem.removeprefix("split_")] = [tuple(r) for r in other["test"]]
-    names = [name for _, name in sorted({(label, name) for _, label, name in splits["train"]})]
-    features = {p: image_features(model, root, rows) for p, rows in splits.items() if p != "test"}
-    seen = {name: image_features(model, root, rows) for name, rows in tests.items()}
+            tests[path.stem.removeprefix("split_")] = other["test"]
+    return parts, tests, [name for _, name in sorted({(label, name) for _, label, name in parts["train"]})]
 
+
+def report(model: CLIP, root: Path, name: str, shots: int, seeds: tuple[int, ...] = (1, 2, 3)) -> dict:
+    """Return the chosen template, the accuracies (percent) on each test set, and the commonest confusions."""
+    parts, tests, names = read_bench(root, name)
+    features = {part: image_features(model, root, rows) for part, rows in (parts | tests).items()}
     # Zero-shot uses no training picture, so train and val together choose its template.
-    pool_rows, pool = splits["train"] + splits["val"], np.concatenate([features["train"], features["val"]])
+    pool_rows, pool = parts["train"] + parts["val"], np.concatenate([features["train"], features["val"]])
     weights = {t: class_features(model, names, t) for t in TEMPLATES}
     template = max(TEMPLATES, key=lambda t: accuracy((pool @ weights[t].T).argmax(1), pool_rows))
-    zero_shot = {name: (x @ weights[template].T).argmax(1) for name, x in seen.items()}
-    result = {"template": template, "classes": len(names), "tests": {name: len(rows) for name, rows in tests.items()}}
-    result["zero_shot"] = {name: accuracy(p, tests[name]) for name, p in zero_shot.items()}
-
-    labels = np.array([label for _, label, _ in splits["train"]])
-    probes = {name: [] for name in tests}
-    for seed in seeds:
-        drawn = few_shot(splits["train"], shots, seed)
-        fit = probe(features["train"][drawn], labels[drawn], features["val"], splits["val"])
-        for name, x in seen.items():
-            probes[name].append(accuracy(fit.predict(x), tests[name]))
-    result["probe"] = {name: (float(np.mean(v)), float(np.std(v))) for name, v in probes.items()}
-    truth = [label for _, label, _ in tests["Emoji"]]
-    right = Counter(t for t, p in zip(truth, zero_shot["Emoji"], strict=True) if t == p)
-    result["per_class"] = {names[i]: f"{right[i]}/{n}" for i, n in sorted(Counter(truth).items())}
-    wrong = Counter((names[t], names[p]) for t, p in zip(truth, zero_shot["Emoji"], strict=True) if t != p)
-    result["confusions"] = [f"{t} -> {p}: {n}" for (t, p), n in wrong.most_common(12)]
-    return result
+    zero_shot = {test: (features[test] @ weights[template].T).argmax(1) for test in tests}
+    pixels = {part: pixel_features(root, rows) for part, rows in (parts | tests).items()}
+    pairs = [(label, guess) for (_, label, _), guess in zip(tests[name], zero_shot[name].tolist(), strict=True)]
+    wrong = Counter((names[label], names[guess]) for label, guess in pairs if label != guess)
+    return {
+        "set": name,
+        "classes": len(names),
+        "test_pictures": {test: len(rows) for test, rows in tests.items()},
+        "template": template,
+        "zero_shot": {test: accuracy(zero_shot[test], rows) for test, rows in tests.items()},
+        f"probe_{shots}_shots": probe_accuracies(features, parts, tests, shots, seeds),
+        f"pixel_probe_{shots}_shots": probe_accuracies(pixels, parts, tests, shots, seeds),
+        "confusions": [f"{label} -> {guess}: {n}" for (label, guess), n in wrong.most_common(8)],
+    }
 
 
 def main() -> None:
@@ -105,7 +119,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("assets/pocket/pocket.pt"))
     parser.add_argument("--root", type=Path, default=Path("assets/emoji"), help="folder of the bench's split files")
     args = parser.parse_args()
-    print(json.dumps(report(args.checkpoint, args.root), indent=2))
+    model = load_pocket(args.checkpoint)
+    for name, shots in (("Emoji", 16), ("EmojiFine", 3)):
+        print(json.dumps(report(model, args.root, name, shots), indent=2))
 
 
 if __name__ == "__main__":
