@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 HAS_TORCH = -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'
-ACTIVE := $(firstword $(wildcard $(VIRTUAL_ENV)/bin/python $(CONDA_PREFIX)/bin/python))
+ACTIVE := $(firstword $(wildcard $(addsuffix /bin/python,$(VIRTUAL_ENV) $(CONDA_PREFIX))))
 ifneq ($(ACTIVE),)
 ifeq ($(shell $(ACTIVE) $(HAS_TORCH) 2>/dev/null && echo yes),yes)
 PY := $(ACTIVE)
