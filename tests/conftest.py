@@ -4,6 +4,8 @@ import pytest
 import torch
 from clip.model import CLIP
 
+import dassl_compat  # noqa: F401  (before any test file imports dassl)
+
 TINY_VIT = {
     "embed_dim": 32, "image_resolution": 32, "vision_layers": 3, "vision_width": 64, "vision_patch_size": 16,
     "context_length": 77, "vocab_size": 49408, "transformer_width": 64, "transformer_heads": 1, "transformer_layers": 3,

@@ -270,6 +270,6 @@ def test_half_precision_trains_fp32_prompts(build, precision, monkeypatch):
     with trainer.precision.context():
         got = _logits(trainer)
     assert got.dtype == torch.float32
-    assert (got - reference).abs().max() < 0.03 * reference.abs().max()
+    assert (got - reference).abs().max() < 0.08 * reference.abs().max()
     trainer.train()
     assert all(p.dtype == torch.float32 for p in trainer.trainable.values())

@@ -23,10 +23,12 @@ class Precision:
         dtype = self.autocast or torch.bfloat16
         return torch.autocast(self.device.type, dtype=dtype, enabled=self.autocast is not None)
 
-    @property
-    def needs_loss_scaling(self) -> bool:
-        """fp16 gradients underflow without it; bf16 has fp32's range."""
-        return torch.float16 in (self.tower, self.autocast)
+    def loss_scaler(self):
+        """A GradScaler, switched on for fp16 alone: its gradients underflow, while bf16 has fp32's range."""
+        enabled = torch.float16 in (self.tower, self.autocast)
+        if hasattr(torch.amp, "GradScaler"):  # torch >= 2.3
+            return torch.amp.GradScaler(self.device.type, enabled=enabled)
+        return torch.cuda.amp.GradScaler(enabled=enabled)
 
     def cast(self, clip_model: nn.Module) -> nn.Module:
         """CLIP with its matrices in the towers' dtype, in place; LayerNorms and embeddings stay fp32 as in OpenAI's."""

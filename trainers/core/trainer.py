@@ -55,7 +55,7 @@ class PromptTrainer(TrainerX):
         self.precision.cast(clip_model)
         sentences = self.class_sentences(classnames)
         self.model = PromptedCLIP(clip_model, learner, sentences, self.class_specific).to(self.device)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision.needs_loss_scaling)
+        self.scaler = self.precision.loss_scaler()
         self.train_seconds = 0.0
         print(report.trainables(self.trainable, n_frozen))
         if self.trainable:
