@@ -14,6 +14,7 @@ from tools.emoji_classes import CLASSES, UNCAPTIONED, is_variant
 from tools.emoji_packs import TRAINING_ARTISTS, concepts, pictures
 
 TEMPLATES = ("an emoji of a {}.", "a photo of a {}.", "a {}.", "{}")
+NAME_SHARE = 0.75  # the other captions are CLDR keywords
 FAMILY = 30  # subgroup of families, couples: dozens of look-alikes
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
@@ -27,9 +28,9 @@ def caption_words(name: str, keywords: tuple[str, ...]) -> tuple[list[str], list
     return names or words, words or names
 
 
-def draw_caption(names: list[str], keywords: list[str], rng: random.Random, name_share: float) -> str:
-    """Return one caption in one of the templates: with probability `name_share` a name, else a keyword."""
-    words = names if rng.random() < name_share else keywords
+def draw_caption(names: list[str], keywords: list[str], rng: random.Random) -> str:
+    """Return one caption: a name or a keyword in one of the templates."""
+    words = names if rng.random() < NAME_SHARE else keywords
     return rng.choice(TEMPLATES).format(rng.choice(words))
 
 

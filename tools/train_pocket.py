@@ -10,7 +10,6 @@ import argparse
 import os
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,8 +33,6 @@ SIZES = {
     "transformer_layers": 3,
 }
 BATCH, PEAK_RATE, WEIGHT_DECAY, SEED = 256, 1.2e-3, 0.1, 1
-# Cycles of the learning rate: steps, and the share of captions that are names (the others are keywords).
-CYCLES = ((2400, 0.75), (1500, 0.5))
 WHOLE_SHARE = 0.15  # the last steps see all patches; the others half of them (FLIP, arXiv 2212.00794)
 EXTRA_TEXTS = ("a photo of a X X X X.", "a clip art picture of the")  # prompts that users start from
 
@@ -89,8 +86,8 @@ def save_state(path: Path, **state: object) -> None:
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def train(work: Path, out: Path) -> None:
-    """Train through all cycles and write `out`."""
+def train(work: Path, out: Path, steps: int) -> None:
+    """Train for `steps` optimiser steps and write `out`."""
     words = data.training_words(work)
     images, owners, counts = data.training_pictures(work, set(words))
     texts = Texts(data.all_captions(list(words.values())))
@@ -101,60 +98,32 @@ def train(work: Path, out: Path) -> None:
     torch.manual_seed(SEED)
     model = CLIP(vocab_size=len(texts.vocabulary), **SIZES)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for number, (steps, name_share) in enumerate(CYCLES, 1):
-        draw = Draws(number, images, concept, owners, words, texts, name_share)
-        run_cycle(
-            model,
-            draw,
-            steps,
-            out.with_suffix(f".cycle{number}"),
-            lambda: export(model.state_dict(), texts.vocabulary, out),
-        )
-    for number in range(1, len(CYCLES) + 1):
-        out.with_suffix(f".cycle{number}").unlink(missing_ok=True)
-
-
-class Draws:
-    """The batches of a cycle. They depend on the step alone, so that a run that was cut goes on as it would have."""
-
-    def __init__(self, cycle: int, images, concept, owners, words, texts: Texts, name_share: float):
-        self.cycle, self.images, self.concept, self.owners = cycle, images, concept, owners
-        self.words, self.texts, self.name_share = words, texts, name_share
-
-    def __call__(self, step: int):
-        """Return pictures `(B, 3, H, W)`, caption tokens, lengths, the mask of positives `(B, B)`, a generator."""
-        seed = SEED * 1_000_003 + (self.cycle - 1) * 100_003 + step
-        rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-        batch = torch.randint(len(self.images), (BATCH,), generator=generator)
-        drawn = [data.draw_caption(*self.words[self.owners[i]], rng, self.name_share) for i in batch.tolist()]
-        caption = torch.tensor([self.texts.index[text] for text in drawn])
-        same = (self.concept[batch, None] == self.concept[batch]) | (caption[:, None] == caption)
-        seen = data.augment(self.images[batch], SIZES["image_resolution"], generator)
-        return seen, self.texts.tokens[caption], self.texts.lengths[caption], same, generator
-
-
-def run_cycle(model: CLIP, draw: Draws, steps: int, state_path: Path, write: Callable[[], None]) -> None:
-    """Train the model for one cycle of the learning rate; goes on from `state_path`, which is kept for the next one."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1)
-    first = 0
+    first, state_path = 0, out.with_suffix(f".state{steps}")
+    out.parent.mkdir(parents=True, exist_ok=True)
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["step"]
+
     patches = (SIZES["image_resolution"] // SIZES["vision_patch_size"]) ** 2
     began, total = time.time(), 0.0
     for step in range(first, steps):
-        seen, tokens, lengths, same, generator = draw(step)
+        # Draws depend on the step alone, so that a run that was cut goes on as it would have.
+        rng, generator = random.Random(SEED * 1_000_003 + step), torch.Generator().manual_seed(SEED * 1_000_003 + step)
+        batch = torch.randint(len(images), (BATCH,), generator=generator)
+        caption = torch.tensor([texts.index[data.draw_caption(*words[owners[i]], rng)] for i in batch.tolist()])
+        same = (concept[batch, None] == concept[batch]) | (caption[:, None] == caption)
         kept = None if step >= (1 - WHOLE_SHARE) * steps else patches // 2
+        seen = data.augment(images[batch], SIZES["image_resolution"], generator)
         image = encode_image(model, seen, kept, generator)
-        text = encode_text(model, tokens, lengths)
+        text = encode_text(model, texts.tokens[caption], texts.lengths[caption])
         loss = contrastive_loss(image, text, same, model.logit_scale.exp())
         optimizer.zero_grad()
         loss.backward()
@@ -173,17 +142,19 @@ def run_cycle(model: CLIP, draw: Draws, steps: int, state_path: Path, write: Cal
                 "schedule": schedule.state_dict(),
             }
             save_state(state_path, step=step + 1, **parts)
-            write()
+            export(model.state_dict(), texts.vocabulary, out)
+    state_path.unlink(missing_ok=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for the npm packages")
     parser.add_argument("--out", type=Path, default=Path("assets/pocket/pocket.pt"), help="the checkpoint to write")
+    parser.add_argument("--steps", type=int, default=2400, help="optimiser steps")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.work.resolve(), args.out)
+    train(args.work.resolve(), args.out, args.steps)
 
 
 if __name__ == "__main__":

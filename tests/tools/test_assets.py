@@ -99,7 +99,7 @@ def test_no_caption_is_a_class_name():
     names, words = caption_words("Clothing", ("Heart", "shirt", "bird"))
     assert (names, words) == (["shirt"], ["shirt"])
     rng = random.Random(0)
-    seen = {draw_caption(*caption_words("red heart", ("heart", "love")), rng, 0.5) for _ in range(200)}
+    seen = {draw_caption(*caption_words("red heart", ("heart", "love")), rng) for _ in range(200)}
     assert "love" in seen and "red heart" in seen
     assert not {"heart", "a heart.", "an emoji of a heart.", "a photo of a heart."} & seen
 
