@@ -1,11 +1,93 @@
 """Reading result.json files: the only source of every table."""
 
 import json
+import re
 import statistics
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SPREAD = "mean ± sample standard deviation (ddof 1) over seeds"
+TRAINER_ORDER = ("ZeroshotCLIP", "LinearProbe", "CoOp", "CoCoOp", "VPT", "UPT")
+CLASSES = {"train_base": "base", "test_base": "base", "test_new": "new"}
+# The directories of an output folder, relative to it; a run in any other place is not the protocols' and not read.
+_SHOTS = r"(?P<trainer>[^/]+)/(?P<cfg>[^/]+)_(?P<shots>\d+)shots(?:/(?P<variant>[^/]+))?"
+_BASE2NEW = r"base2new/(?P<part>{parts})/(?P<dataset>.+)"
+LAYOUT = [
+    ("evaluation", rf"evaluation/{_SHOTS}/(?P<dataset>[^/]+)/seed(?P<seed>\d+)"),
+    (
+        "base2new",
+        _BASE2NEW.format(parts="train_base|test_new")
+        + r"/shots_(?P<shots>\d+)/(?P<trainer>[^/]+)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?/seed(?P<seed>\d+)",
+    ),
+    (
+        "base2new",
+        _BASE2NEW.format(parts="test_base|test_new")
+        + r"/(?P<trainer>ZeroshotCLIP)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?",
+    ),
+    ("zero_shot", r"(?P<trainer>ZeroshotCLIP)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?/(?P<dataset>[^/]+)"),
+    ("few_shot", rf"(?P<dataset>.+)/{_SHOTS}/seed(?P<seed>\d+)"),
+]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run, named by its directory. `shots` and `seed` are None for zero-shot CLIP.
+
+    `dataset` is the YAML's name (`oxford_pets`), `result` the content of result.json, where "dataset" is the registry's
+    name (`OxfordPets`). `classes` is "base" or "new" in base2new, else what result.json says (mostly "all").
+    """
+
+    protocol: str
+    dataset: str
+    trainer: str
+    cfg: str
+    variant: str
+    shots: int | None
+    seed: int | None
+    classes: str
+    result: dict = field(compare=False, repr=False)
+    directory: Path
+
+
+def scan(output: Path | str) -> list[Record]:
+    """The finished runs below an output folder, sorted by directory; an empty list if there are none.
+
+    Raises:
+        ValueError: a result.json is damaged, or was not made by the run that its directory names.
+    """
+    output = Path(output)
+    directories = sorted(path.parent for path in output.rglob("result.json"))
+    return [record for path in directories if (record := _record(output, path))]
+
+
+def _record(output: Path, directory: Path) -> Record | None:
+    relative = directory.relative_to(output).as_posix()
+    found = ((protocol, re.fullmatch(pattern, relative)) for protocol, pattern in LAYOUT)
+    protocol, match = next((pair for pair in found if pair[1]), ("", None))
+    if not match:
+        return None
+    groups = match.groupdict()
+    result = read(directory)
+    shots, seed = (int(groups[name]) if groups.get(name) else None for name in ("shots", "seed"))
+    classes = CLASSES.get(groups.get("part"), result.get("classes", "all"))
+    said = {"trainer": groups["trainer"], "classes": classes, "seed": seed}
+    if protocol == "few_shot":
+        said["shots"] = shots
+    for key, value in said.items():
+        if value is not None and result.get(key, value) != value:
+            raise ValueError(
+                f"{directory / 'result.json'} says {key} {result[key]}, but its directory says {value}: "
+                "delete that directory and run again"
+            )
+    names = (groups["dataset"], groups["trainer"], groups["cfg"], groups["variant"] or "")
+    return Record(protocol, *names, shots, seed, classes, result, directory)
+
+
+def trainer_key(trainer: str) -> tuple[int, str]:
+    """Sorts trainers as every table and picture shows them."""
+    known = trainer in TRAINER_ORDER
+    return (TRAINER_ORDER.index(trainer) if known else len(TRAINER_ORDER), trainer)
 
 
 def read(directory: Path) -> dict | None:
