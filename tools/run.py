@@ -1,129 +1,83 @@
-"""Runs a protocol's runs one after the other: finished ones are skipped, killed ones go on, failures are listed."""
+"""What the scripts in scripts/upt do: choose what was left open, run the plan, and print its table."""
 
 import argparse
 import os
-import re
-import subprocess
 import sys
-import time
-from collections import deque
 from pathlib import Path
 
+import yaml
 from tabulate import tabulate
-from tqdm import tqdm
 
-from tools import plan, results
-from tools.plan import ROOT, ZERO_SHOT, Run
+from tools import launch, plan, protocols, results, slurm
+from tools.launch import Failure
+from tools.options import parse_args
+from tools.plan import ZERO_SHOT, Run
+from tools.protocols import Asked
 
-PROGRESS = re.compile(r"^epoch \[(\d+)/(\d+)\] batch \[(\d+)/(\d+)\]")
-USER_ERROR = 2
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="bash scripts/upt/main.sh",
-        description="Few-shot runs of one data set, zero-shot CLIP beside them, and their table. "
-        "DRY_RUN=1 prints the commands and runs nothing.",
-        usage="%(prog)s DATASET SHOTS [options] [KEY VALUE ...]",
-        epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
-        f"Data sets: {', '.join(plan.dataset_names())}, or a folder of pictures below --root.",
-    )
-    add = parser.add_argument
-    add("dataset", metavar="DATASET", help="e.g. emoji (needs no download), oxford_pets, my_photos")
-    add("shots", metavar="SHOTS", type=int, help="pictures a class to train on; the paper: 1, 2, 4, 8, 16")
-    add("--trainer", default="UPT", help='UPT, CoOp, VPT, ZeroshotCLIP, or several: "CoOp VPT UPT" (default: UPT)')
-    add("--seeds", default="1 2 3", help='default: "1 2 3"')
-    add("--cfg", default="", help="name of a YAML in configs/trainers/TRAINER (default: the paper's, on ViT-B/16)")
-    add("--root", default="", help="folder of the data sets (default: $DATA, else data/ in the project)")
-    add("--output", default="", help="folder of the runs (default: output/ in the project)")
-    add("--verbose", action="store_true", help="show the runs' own lines")
-    args, args.opts = parser.parse_known_args(argv)
-    if unknown := [word for word in args.opts if word.startswith("--")]:
-        parser.error(f"unknown option {unknown[0]}; -h lists all")
-    return args
+# Zero-shot CLIP stands beside them in any case.
+DEFAULT_TRAINERS = {
+    "few_shot": ("LinearProbe", "CoOp", "VPT", "UPT"),
+    "base2new": ("CoOp", "CoCoOp", "VPT", "UPT"),
+    "domain_generalization": ("CoOp", "VPT", "UPT"),
+    "cross_dataset": ("CoOp", "VPT", "UPT"),
+    "ablation": ("UPT",),
+}
 
 
-def from_here(path: str, default: Path) -> Path:
-    """A path as the user meant it: the scripts change into the project's folder first."""
-    return Path(os.environ.get("UPT_CWD", ".")).joinpath(Path(path).expanduser()).absolute() if path else default
-
-
-def numbers(text: str, option: str) -> list[int]:
-    try:
-        return [int(word) for word in text.replace(",", " ").split()]
-    except ValueError:
-        raise ValueError(f'{option} is "{text}", give whole numbers like "1 2 3"') from None
-
-
-def differences(run: Run) -> list[str]:
-    """What the config that is in the run's directory has other than this run's; empty if it fits or none is there."""
-    if not (run.directory / "config.yaml").is_file():
+def present(root: str, datasets: tuple[str, ...]) -> list[str]:
+    """Those of the data sets whose folder is below the data root."""
+    if not Path(root).is_dir() or not any(Path(root).iterdir()):
         return []
-    import train  # late, since it imports torch, which takes seconds
-    from trainers.core.run_dir import config_difference
+    from dassl.data.datasets import DATASET_REGISTRY  # late, since these import torch, which takes seconds
 
-    return config_difference(train.setup_cfg(train.parse_args(run.arguments())), run.directory)
+    import datasets as registering  # noqa: F401
+
+    def folder(name: str) -> Path:
+        return Path(root) / DATASET_REGISTRY.get(_registry_name(name)).dataset_dir
+
+    return [name for name in datasets if folder(name).is_dir()]
 
 
-def execute(run: Run, verbose: bool) -> tuple[int, list[str]]:
-    """Runs train.py; returns its exit status and its last lines. A bar shows the epochs."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "train.py", *run.arguments()],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+def _registry_name(dataset: str) -> str:
+    return yaml.safe_load(plan.dataset_file(dataset).read_text())["DATASET"]["NAME"]
+
+
+def choose_datasets(protocol: str, root: str) -> list[str]:
+    """The paper's data sets for a protocol as far as they are there, else the embedded emoji; says which and why."""
+    wanted = ("imagenet",) if protocol in ("domain_generalization", "cross_dataset") else protocols.PAPER_SETS
+    found = present(root, wanted)
+    absent = [name for name in wanted if name not in found]
+    if not found:
+        what = "ImageNet" if wanted == ("imagenet",) else "data set of the paper"
+        print(f"No {what} below {root} (--root or $DATA): the embedded emoji are used", file=sys.stderr)
+        return ["emoji"]
+    if absent:
+        print(f"Not below {root}, left out: {', '.join(absent)} (python -m tools.check_data)", file=sys.stderr)
+    return found
+
+
+def choose_trainers(protocol: str, cfg: str, datasets: list[str]) -> list[str]:
+    """The protocol's default trainers as far as they have a config for the backbone."""
+
+    def has_config(trainer: str) -> bool:
+        names = {plan.choose_cfg(trainer, cfg, dataset) for dataset in datasets}
+        return all((plan.CONFIGS / "trainers" / trainer / f"{name}.yaml").is_file() for name in names)
+
+    trainers = [trainer for trainer in DEFAULT_TRAINERS[protocol] if has_config(trainer)]
+    if not trainers:
+        raise ValueError(f'--cfg is "{cfg}", which no trainer of {protocol} has: name a backbone such as vit_b16')
+    return trainers
+
+
+def planned(args: argparse.Namespace) -> list[Run]:
+    """The runs that a command line asks for; what it leaves open is chosen here."""
+    datasets = args.datasets or choose_datasets(args.protocol, args.root)
+    trainers = args.trainers or (
+        ["UPT"] if args.script == "main" else choose_trainers(args.protocol, args.cfg, datasets)
     )
-    tail: deque[str] = deque(maxlen=20)
-    with tqdm(desc=run.label, unit="epoch", leave=False, disable=True if verbose else None) as bar:
-        try:
-            for line in process.stdout:
-                tail.append(line.rstrip())
-                if verbose:
-                    print(line, end="", flush=True)
-                elif match := PROGRESS.match(line):
-                    epoch, total, batch, batches = map(int, match.groups())
-                    bar.total, bar.n = total, epoch - 1 + batch // batches
-                    bar.refresh()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    return process.wait(), list(tail)
-
-
-def run_all(runs: list[Run], verbose: bool = False) -> list[tuple[Run, str]]:
-    """Runs what is not done yet; returns the failed runs with the reason.
-
-    Raises:
-        ValueError: a run says that the user must change something, which all others would say, too.
-    """
-    failed = []
-    for i, run in enumerate(runs, 1):
-        head = f"[{i}/{len(runs)}] {run.label}:"
-        if changed := differences(run):
-            raise ValueError(
-                f"{run.directory} holds a run with another config ({'; '.join(changed[:4])}): "
-                "choose another --output or delete that directory"
-            )
-        if result := results.read(run.directory):
-            print(f"{head} {result['accuracy']:.1f} % (done before)", flush=True)
-            continue
-        start = time.perf_counter()
-        status, tail = execute(run, verbose)
-        result = results.read(run.directory)
-        if status == USER_ERROR:
-            message = next((line for line in reversed(tail) if line.startswith("error: ")), tail[-1] if tail else "")
-            raise ValueError(message.removeprefix("error: "))
-        if status or not result:
-            failed.append((run, f"exit status {status}"))
-            print(f"{head} FAILED, exit status {status}; its last lines:\n  " + "\n  ".join(tail), flush=True)
-        else:
-            print(f"{head} {result['accuracy']:.1f} % ({time.perf_counter() - start:.0f} s)", flush=True)
-    return failed
+    shots = args.shots or ([1, 2, 4, 8, 16] if args.protocol == "few_shot" else [16])
+    asked = Asked(trainers, args.output, args.root, tuple(shots), tuple(args.seeds), args.cfg, tuple(args.opts))
+    return protocols.PROTOCOLS[args.protocol](datasets, asked)
 
 
 def table(runs: list[Run]) -> str:
@@ -145,28 +99,49 @@ def table(runs: list[Run]) -> str:
     return tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right", "right"))
 
 
-def main(args: argparse.Namespace) -> int:
-    root = str(from_here(args.root or os.environ.get("DATA", ""), ROOT / "data"))
-    output = from_here(args.output, ROOT / "output")
-    seeds, trainers = numbers(args.seeds, "--seeds"), args.trainer.replace(",", " ").split()
-    runs = plan.few_shot(args.dataset, args.shots, trainers, args.cfg, seeds, output, root, args.opts)
+def print_table(args: argparse.Namespace, runs: list[Run]) -> None:
+    if args.script == "main":
+        print(f"\n{runs[0].dataset}, {args.shots[0]} shots a class, test accuracy: {results.SPREAD}\n\n{table(runs)}\n")
+    else:
+        from tools.table import render
+
+        directories = {run.directory for run in runs}
+        records = [record for record in results.scan(args.output) if record.directory in directories]
+        print(f"\n{render(args.protocol, records, expected_seeds=args.seeds)}\n")
+    print(f"Each run's log.txt, result.json and prompts.safetensors: {args.output}")
+
+
+def print_failures(failures: list[Failure]) -> None:
+    """One line a reason, on standard error."""
+    for reason in dict.fromkeys(failure.reason for failure in failures):
+        same = [failure for failure in failures if failure.reason == reason]
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        log = f"; see {same[0].log}" if same[0].log else ""
+        print(f"FAILED: {same[0].run.label}{more}: {reason}{log}", file=sys.stderr)
+
+
+def main(argv: list[str]) -> int:
+    args = parse_args(argv)
+    runs = planned(args)
     if os.environ.get("DRY_RUN", "0") not in ("", "0"):
         print("\n".join(run.command for run in runs))
         return 0
-    failed = run_all(runs, args.verbose)
-    print(f"\n{args.dataset}, {args.shots} shots a class, test accuracy: {results.SPREAD}\n\n{table(runs)}\n")
-    print(f"Each run's log.txt, result.json and prompts.safetensors: {output}")
-    for run, reason in failed:
-        print(f"FAILED ({reason}): {run.command}", file=sys.stderr)
-    return 1 if failed else 0
+    if args.launcher == "local":
+        failures = launch.run_all(runs, launch.slots(args.workers, args.gpus), args.verbose)
+    else:
+        cluster = "slurm" if args.launcher == "slurm" else "local"
+        failures = slurm.run_all(runs, args.output, args.slurm, cluster)
+    print_table(args, runs)
+    print_failures(failures)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(parse_args()))
+        sys.exit(main(sys.argv[1:]))
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(launch.USER_ERROR)
     except KeyboardInterrupt:
         print("\nStopped; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)

@@ -1,0 +1,108 @@
+"""The command lines of the scripts in scripts/upt."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from tools import plan
+from tools.protocols import PROTOCOLS
+
+KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
+ABOUT = {
+    "main": ("DATASET SHOTS", "Few-shot runs of one data set, zero-shot CLIP beside them, and their table."),
+    "base2new": ("DATASET", "Trains on the first half of the classes, tests on both halves, and prints the table."),
+    "domain_generalization": ("", "Trains on the source, tests on its shifted versions, and prints the table."),
+    "cross_dataset": ("", "Trains on the source, tests on the other data sets, and prints the table."),
+    "reproduce": (
+        f"{{{'|'.join(PROTOCOLS)}}}",
+        "All runs of a protocol and their table. What is done is skipped, a killed run goes on, failures are listed.",
+    ),
+}
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The options of a script, whose name is the first word: words as lists, `opts` the config keys and values."""
+    script, *rest = argv or ["reproduce"]
+    positionals, description = ABOUT[script]
+    parser = argparse.ArgumentParser(
+        prog=f"bash scripts/upt/{script}.sh",
+        description=f"{description} DRY_RUN=1 prints the commands and runs nothing.",
+        usage=f"%(prog)s {positionals}{' ' if positionals else ''}[options] [KEY VALUE ...]",
+        epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
+        f"Data sets: {', '.join(plan.dataset_names())}, or a folder of pictures below --root.",
+    )
+    add = parser.add_argument
+    parser.set_defaults(script=script, protocol=script, datasets=[], shots=[])
+    if script == "main":
+        parser.set_defaults(protocol="few_shot")
+    if script in ("main", "base2new"):
+        several = {}  # one quoted word, since positional words may follow
+        add("datasets", metavar="DATASET", nargs=1, help="e.g. emoji (needs no download), oxford_pets, my_photos")
+    else:
+        several = {"nargs": "+"}
+    if script == "main":
+        add("shots", metavar="SHOTS", nargs=1, help="pictures a class to train on; the paper: 1, 2, 4, 8, 16")
+    else:
+        add("--shots", **several, help='default: 16; few_shot: "1 2 4 8 16"')
+    if script == "reproduce":
+        add("protocol", metavar="PROTOCOL", choices=PROTOCOLS, help=", ".join(PROTOCOLS))
+        add("--datasets", **several, help="default: the paper's as far as they are below --root, else emoji")
+    if script in ("domain_generalization", "cross_dataset", "reproduce"):
+        add("--source", dest="datasets", **several, help="imagenet or emoji; default: imagenet if it is below --root")
+    add("--trainer", "--trainers", dest="trainers", **several, help='e.g. UPT, or several: "CoOp VPT UPT"')
+    add("--seeds", **several, default="1 2 3", help='default: "1 2 3"')
+    add("--cfg", default="", help="name of a YAML in configs/trainers/TRAINER, or a backbone such as vit_b32")
+    add("--root", default="", help="folder of the data sets (default: $DATA, else data/ in the project)")
+    add("--output", default="", help="folder of the runs (default: output/ in the project)")
+    add("--workers", type=int, default=1, metavar="N", help="runs at a time on a CPU, which share its cores")
+    add("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
+    add("--launcher", choices=("local", "slurm", "submitit-local"), default="local", help="slurm: as jobs of a cluster")
+    add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, e.g. partition=gpu timeout_min=120")
+    add("--verbose", action="store_true", help="show the runs' own lines")
+    words, opts = _config_keys(rest)
+    args, others = parser.parse_known_args(words)
+    if unknown := [word for word in others if word.startswith("-")]:
+        parser.error(f"unknown option {unknown[0]}; -h lists all")
+    args.opts = [*others, *opts]
+    args.trainers = _words(args.trainers)
+    if script not in ("main", "base2new"):  # there, one folder of pictures, whose name may have a blank
+        args.datasets = _words(args.datasets)
+    args.seeds, args.shots = _numbers(args.seeds, "--seeds"), _numbers(args.shots, "SHOTS")
+    args.gpus = args.gpus.replace(",", " ").split()
+    if args.workers < 1:
+        raise ValueError(f"--workers is {args.workers}, choose 1 or more")
+    if args.gpus and args.workers > 1:
+        raise ValueError("--gpus runs one run a GPU at a time: leave --workers out")
+    if args.launcher != "local" and (args.gpus or args.workers > 1):
+        raise ValueError("--workers and --gpus are for this machine: with --launcher slurm use --slurm gpus_per_node=1")
+    args.root = str(_from_here(args.root or os.environ.get("DATA", ""), plan.ROOT / "data"))
+    args.output = _from_here(args.output, plan.ROOT / "output")
+    return args
+
+
+def _config_keys(words: list[str]) -> tuple[list[str], list[str]]:
+    """Splits config keys and their values off, so that an option with several words does not swallow them."""
+    rest, pairs = [], []
+    while words:
+        n = 2 if KEY.fullmatch(words[0]) else 1
+        (pairs if n == 2 else rest).extend(words[:n])
+        words = words[n:]
+    return rest, pairs
+
+
+def _words(values: str | list[str] | None) -> list[str]:
+    text = values if isinstance(values, str) else " ".join(values or [])
+    return text.replace(",", " ").split()
+
+
+def _numbers(values: str | list[str] | None, option: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(values)]
+    except ValueError:
+        raise ValueError(f'{option} is "{" ".join(_words(values))}", give whole numbers like "1 2 3"') from None
+
+
+def _from_here(path: str, default: Path) -> Path:
+    """A path as the user meant it: the scripts change into the project's folder first."""
+    return Path(os.environ.get("UPT_CWD", ".")).joinpath(Path(path).expanduser()).absolute() if path else default
