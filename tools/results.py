@@ -117,3 +117,32 @@ def cell(values: Iterable[float]) -> str:
     """ "46.3 ± 1.2", or "46.3" for a single value."""
     mean, spread = mean_and_spread(values)
     return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row's trainer with its config, the keys changed in it, and the backbone: what must never be pooled."""
+
+    trainer: str
+    cfg: str
+    variant: str
+    backbone: str
+
+    @property
+    def config(self) -> str:
+        return f"{self.cfg}, {readable(self.variant)}" if self.variant else self.cfg
+
+    @property
+    def key(self) -> tuple:
+        return (self.backbone, *trainer_key(self.trainer), self.cfg, self.variant)
+
+
+def method(record: Record) -> Method:
+    return Method(record.trainer, record.cfg, record.variant, record.result.get("backbone", ""))
+
+
+def readable(variant: str) -> str:
+    """ "MIXER-joint_N_CTX-8" as "MIXER joint, N_CTX 8"."""
+    pairs = re.findall(r"([A-Z][A-Z0-9_]*)-(.+?)(?=_[A-Z][A-Z0-9_]*-|$)", variant)
+    whole = "_".join(f"{key}-{value}" for key, value in pairs) == variant
+    return ", ".join(f"{key} {value}" for key, value in pairs) if pairs and whole else variant
