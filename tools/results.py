@@ -84,6 +84,14 @@ def _record(output: Path, directory: Path) -> Record | None:
     return Record(protocol, *names, shots, seed, classes, result, directory)
 
 
+def seeds(text: str) -> list[int]:
+    """ "1 2 3" or "1,2,3" as numbers. ValueError if it is anything else."""
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise ValueError(f'--seeds is "{text}", give whole numbers like "1 2 3"') from None
+
+
 def trainer_key(trainer: str) -> tuple[int, str]:
     """Sorts trainers as every table and picture shows them."""
     known = trainer in TRAINER_ORDER
@@ -134,7 +142,9 @@ class Method:
 
     @property
     def key(self) -> tuple:
-        return (self.backbone, *trainer_key(self.trainer), self.cfg, self.variant)
+        """Sorts by backbone, then as TRAINER_ORDER says, then configs; 2 stands before 16."""
+        changed = [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", self.variant)]
+        return (self.backbone, *trainer_key(self.trainer), self.cfg, changed)
 
 
 def method(record: Record) -> Method:

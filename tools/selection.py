@@ -2,16 +2,10 @@
 
 from collections.abc import Iterable
 
+from tools import protocols
 from tools.results import Record, method
 
-TEN = "caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat ucf101"
-TARGETS = {
-    "domain_generalization": {
-        "imagenet": ["imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"],
-        "emoji": ["emoji_openmoji", "emoji_fluent"],
-    },
-    "cross_dataset": {"imagenet": TEN.split(), "emoji": ["emoji_fine"]},
-}
+TARGETS = {"domain_generalization": protocols.SHIFTS, "cross_dataset": protocols.CROSS}
 
 
 def without_variants(records: list[Record]) -> list[Record]:

@@ -183,10 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--seeds", default="1 2 3", help='the seeds that each cell should have (default: "1 2 3")')
     add("--h", default="of-means", help=f"{' or '.join(cells.RULES)}: the average's H in base2new")
     args = parser.parse_args(argv)
-    try:
-        seeds = [int(word) for word in args.seeds.replace(",", " ").split()]
-    except ValueError:
-        raise ValueError(f'--seeds is "{args.seeds}", give whole numbers like "1 2 3"') from None
+    seeds = results.seeds(args.seeds)
     if not Path(args.output).is_dir():
         raise FileNotFoundError(f"no folder {args.output}: give the output folder of the runs")
     text = render(args.protocol, results.scan(args.output), args.format, args.compare, seeds, args.h)
