@@ -173,6 +173,9 @@ def _trained(asked: Asked, dataset: str, trainer: str, cfg: str, shots: int, see
 def _needs_prompts(protocol: str, asked: Asked) -> None:
     if "LinearProbe" in asked.trainers:
         raise ValueError(f"{protocol} tests other classes, and LinearProbe knows its own only: leave it out")
+    for key, value in zip(asked.opts[::2], asked.opts[1::2], strict=True):
+        if key.endswith(".CSC") and value.lower() == "true":
+            raise ValueError(f"{protocol} tests other classes, and {key} True learns a prompt for each of its own only")
 
 
 def _once(runs: list[Run]) -> list[Run]:
