@@ -124,7 +124,10 @@ def average(cells: dict[str, Cell]) -> Cell:
     lacking = [f"{name} {cell.seeds if cell.values else 'none'}" for name, cell in cells.items() if not cell.complete]
     if lacking:
         return Cell({}, expected, reason=", ".join(lacking))
-    return Cell({seed: statistics.fmean(cell.values[seed] for cell in cells.values()) for seed in expected}, expected)
+    by_seed = {seed: statistics.fmean(cell.values[seed] for cell in cells.values()) for seed in expected}
+    return Cell(
+        by_seed, expected, statistics.fmean(cell.mean for cell in cells.values())
+    )  # an H is no mean of seeds' H
 
 
 def harmonic(base: Cell, new: Cell) -> Cell:

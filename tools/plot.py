@@ -128,27 +128,29 @@ def parameters(found: list[Entry]) -> Figure | None:
     if not trained:
         return None
     name_of, style_of = style.labels([e.method for e in chosen]), style.styles([e.method for e in chosen])
-    figure = Figure((4.6, 3.4), layout="constrained")
+    figure = Figure((5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
+    handles = {}
     for e in chosen:
         colour, marker, line, _ = style_of[e.method]
+        name = name_of[e.method]
         if e.shots is None:
-            axes.axhline(e.cell.mean, color=colour, linestyle=line, linewidth=0.9, label=f"{name_of[e.method]} (none)")
+            handles[f"{name} (none)"] = axes.axhline(e.cell.mean, color=colour, linestyle=line, linewidth=0.9)
             continue
         n = math.exp(sum(map(math.log, e.parameters)) / len(e.parameters))  # linear probes: it depends on the classes
-        axes.errorbar(
+        handles[name] = axes.errorbar(
             n, e.cell.mean, e.cell.std or 0, color=colour, marker=marker, markersize=8, elinewidth=1, linestyle="none",
-            label=name_of[e.method], markeredgecolor="none",
+            label=name, markeredgecolor="none",
         )  # fmt: skip
     axes.set_xlabel("trained parameters")
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
     where = chosen[0].dataset if single else f"average of {len({e.dataset for e in found}) - 1} data sets"
     axes.set_ylabel("test accuracy (%)")
-    axes.set_title(f"{where}, {most} shots, {chosen[0].method.backbone}")
-    axes.margins(x=0.15, y=0.12)
-    figure.legend(loc="outside right center")
-    return figure
+    counts = [n for e in trained for n in e.parameters if n]
+    axes.set_xlim(min(counts) / 3, max(counts) * 3)
+    axes.margins(y=0.12)
+    return style.finish(figure, f"{where}, {most} shots, {chosen[0].method.backbone}; {SPREAD}", handles)
 
 
 def _short(n: float, _=None) -> str:
