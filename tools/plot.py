@@ -131,6 +131,8 @@ def parameters(found: list[Entry]) -> Figure | None:
     figure = Figure((5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
+    counts = [n for e in trained for n in e.parameters]
+    axes.set_xlim(min(counts) / 3, max(counts) * 3)  # before the points: they can have one count
     handles = {}
     for e in chosen:
         colour, marker, line, _ = style_of[e.method]
@@ -147,8 +149,6 @@ def parameters(found: list[Entry]) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
     where = chosen[0].dataset if single else f"average of {len({e.dataset for e in found}) - 1} data sets"
     axes.set_ylabel("test accuracy (%)")
-    counts = [n for e in trained for n in e.parameters if n]
-    axes.set_xlim(min(counts) / 3, max(counts) * 3)
     axes.margins(y=0.12)
     return style.finish(figure, f"{where}, {most} shots, {chosen[0].method.backbone}; {SPREAD}", handles)
 

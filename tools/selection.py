@@ -53,7 +53,7 @@ def left_out(protocol: str, records: list[Record], expected_seeds: Iterable[int]
     if protocol == "few_shot":
         trained = [r for r in records if r.protocol == "few_shot"]
         n = len({(method(r), r.dataset) for r in trained} - {(method(r), r.dataset) for r in without_variants(trained)})
-        notes += [f"Not in this table: {n} configs with changed keys (table ablation)."] if n else []
+        notes += [f"Not in this table but in the ablation's: {n} x a config with changed keys."] if n else []
     seeds = {r.seed for r in records if r.seed is not None} - set(expected_seeds or ()) if expected_seeds else ()
     notes += [f"Not asked for and left out: seeds {' '.join(map(str, sorted(seeds)))} (--seeds)."] if seeds else []
     return notes

@@ -90,7 +90,7 @@ def test_changed_keys_go_into_the_ablation_only(tmp_path):
     few_shot(tmp_path, "emoji", [40.0] * 3, cfg="pocket_paper", variant="MIXER-joint", parameters=30)
     few_shot(tmp_path, "dtd", [90.0] * 3, cfg="pocket_paper")
     assert {float(r["mean"]) for r in rows(tmp_path, "few_shot") if r["dataset"] == "emoji"} == {50.0}
-    assert "1 configs with changed keys" in lines(tmp_path, "few_shot", "Not in this table")[0]
+    assert "1 x a config with changed keys" in lines(tmp_path, "few_shot", "Not in this table")[0]
     found = rows(tmp_path, "ablation")
     assert {(r["dataset"], r["variant"], float(r["mean"])) for r in found if r["dataset"] != "average"} == {
         ("emoji", "", 50.0),
