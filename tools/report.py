@@ -51,7 +51,7 @@ def build(output: Path, seeds: list[int], samples: int) -> str:
         raise ValueError(f"no finished run (result.json) below {output}: run scripts/upt/main.sh first, or see --seeds")
     style = (HERE / "report_style.css").read_text(encoding="utf-8")
     settings = report_data.settings(records)
-    views = [_view(setting, samples) for setting in settings]
+    views = [view(setting, samples) for setting in settings]
     page = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = page.get_template("report_template.html")
     return template.render(
@@ -110,8 +110,8 @@ def _figures(records: list[Record], seeds: list[int]) -> list[tuple[str, str, in
     return made
 
 
-def _view(setting: Setting, count: int) -> dict:
-    """All that the template shows of a setting."""
+def view(setting: Setting, count: int) -> dict:
+    """All that the template shows of a setting, with up to `count` sample pictures."""
     shown, notes = report_pictures.samples(setting, count)
     classes = setting.class_list()
     methods = []

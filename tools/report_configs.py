@@ -8,7 +8,8 @@ import yaml
 from tools.report_data import by_method
 from tools.results import Record
 
-OF_A_RUN = ("OUTPUT_DIR", "SEED", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS")  # not of a method
+# Not what a method's runs have in common; the trainer's name is in the heading.
+OF_A_RUN = ("TRAINER.NAME", "OUTPUT_DIR", "SEED", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS")
 VERSIONS = ("project", "python", "torch", "torchvision", "clip", "dassl")
 NONE = "–"
 
@@ -38,7 +39,7 @@ def _flat(config: dict, prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = str(value)
+            flat[f"{prefix}{key}"] = "(empty)" if value == "" else str(value)
     return flat
 
 
@@ -63,10 +64,14 @@ def overview(records: list[Record], output: Path) -> dict:
             changed = [] if first is None else _changes(first, flat)
             runs[name].append((_relative(record, output), text if first is None else None, changed))
             first = flat if first is None else first
-        values[name] = {key: " / ".join(sorted(found)) for key, found in seen.items()}
+        values[name] = {key: " / ".join(sorted(found, key=_natural)) for key, found in seen.items()}
     keys = sorted({key for of_method in values.values() for key in of_method})
     rows = [[key, *(values[name].get(key, NONE) for name in groups)] for key in keys]
     return {"methods": list(groups), "differences": [row for row in rows if len(set(row[1:])) > 1], "runs": runs}
+
+
+def _natural(value: str) -> tuple[int, str]:
+    return (len(value), value) if value.isdigit() else (0, value)
 
 
 def _changes(first: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -82,9 +87,7 @@ def _relative(record: Record, output: Path) -> str:
 def versions(records: list[Record]) -> list[tuple[str, list[tuple[str, int]]]]:
     """(what, [(version, number of runs that say so)]) for the project's commit, the packages and the devices."""
     rows = []
-    for name in VERSIONS:
-        said = Counter(str(record.result.get("versions", {}).get(name) or "unknown") for record in records)
-        rows.append((name, said.most_common()))
-    for name in ("device", "precision", "backbone"):
-        rows.append((name, Counter(str(record.result.get(name) or "unknown") for record in records).most_common()))
+    for name in (*VERSIONS, "device", "precision", "backbone"):
+        told = (record.result.get("versions", {}) if name in VERSIONS else record.result for record in records)
+        rows.append((name, Counter(str(said.get(name) or "unknown") for said in told).most_common()))
     return rows

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tools import results
 from tools.results import Record
 
-KINDS = {"few_shot": "Few-shot", "base2new": "Base-to-new", "evaluation": "Transfer", "zero_shot": "Zero-shot"}
+KINDS = {"few_shot": "Few-shot", "base2new": "Base to new", "evaluation": "Transfer", "zero_shot": "Zero-shot"}
 COLUMNS = ("path", "label", "predicted", "confidence", "class_name", "predicted_name")
 
 Class = tuple[int, str]  # label and name: two classes may bear one name
@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
 
 
 def setting_title(kind: str, classes: str, shots: int | None = None) -> str:
-    """ "Base-to-new, new classes, 16 shots"."""
+    """ "Base to new, new classes, 16 shots"."""
     parts = [KINDS[kind], "" if classes == "all" else f"{classes} classes"]
     return ", ".join(filter(None, [*parts, f"{shots} shot{'s' * (shots > 1)}" if shots else ""]))
 

@@ -14,7 +14,7 @@ from tools.report_data import Prediction, Setting
 
 LONGEST_SIDE = 96  # pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that starts another program to be read
-GROUPS = ("Methods differ", "Wrong by all", "Right by all")
+GROUPS = ("The methods differ", "Wrong by all", "Right by all")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def samples(setting: Setting, count: int) -> tuple[list[Sample], list[str]]:
     for path in set.intersection(*map(set, found)):
         predictions = dict(zip(names, (rows[path] for rows in found), strict=True))
         queues[_group(predictions)].append((path, predictions))
-    folders = list(dict.fromkeys(r.result.get("image_dir", "") for method in methods for r in method.records))
+    folders = list(dict.fromkeys(str(r.result.get("image_dir") or "") for method in methods for r in method.records))
     picked, left_out = [], Counter()
     ordered = {group: iter(_spread(queue)) for group, queue in queues.items()}
     while ordered and len(picked) < count:
@@ -57,7 +57,7 @@ def samples(setting: Setting, count: int) -> tuple[list[Sample], list[str]]:
 
 def _group(predictions: dict[str, Prediction]) -> str:
     right = [prediction.right for prediction in predictions.values()]
-    return "Right by all" if all(right) else "Methods differ" if any(right) else "Wrong by all"
+    return "Right by all" if all(right) else "The methods differ" if any(right) else "Wrong by all"
 
 
 def _spread(queue: list[tuple[str, dict]]) -> list[tuple[str, dict]]:

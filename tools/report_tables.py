@@ -11,12 +11,12 @@ NUMBERS_ALIGN = re.compile(r"-+:")
 
 @dataclass
 class Table:
-    """A titled table: `right` says for each column whether it holds numbers. Any part may be empty."""
+    """A titled table: `right` says for each column whether it holds numbers."""
 
-    title: str = ""
-    head: list[str] = field(default_factory=list)
-    right: list[bool] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
+    title: str
+    head: list[str]
+    right: list[bool]
+    rows: list[list[str]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -30,20 +30,21 @@ def tables(records: list[Record], seeds: list[int]) -> dict[str, list[Table]]:
 
 
 def parse(text: str) -> list[Table]:
-    """Reads the Markdown of table.render: paragraphs "**title**", pipe tables and "- " notes."""
+    """Reads the Markdown of table.render: paragraphs "**title**", pipe tables and "- " notes.
+
+    Notes that no table stands above go to the table before them, without their title.
+    """
     found: list[Table] = []
+    title = ""
     for paragraph in filter(None, text.strip().split("\n\n")):
+        lines = paragraph.splitlines()
         if paragraph.startswith("**"):
-            found.append(Table(paragraph.strip("*")))
-            continue
-        if not found or found[-1].notes:
-            found.append(Table())
-        if paragraph.startswith("|"):
-            head, rule, *rows = (_cells(line) for line in paragraph.splitlines())
-            found[-1].head, found[-1].rows = head, rows
-            found[-1].right = [bool(NUMBERS_ALIGN.fullmatch(mark)) for mark in rule]
+            title = paragraph.strip("*")
+        elif paragraph.startswith("|"):
+            head, rule, *rows = map(_cells, lines)
+            found.append(Table(title, head, [bool(NUMBERS_ALIGN.fullmatch(mark)) for mark in rule], rows))
         else:
-            found[-1].notes = [line.removeprefix("- ") for line in paragraph.splitlines()]
+            found[-1].notes += [line.removeprefix("- ") for line in lines]
     return found
 
 

@@ -65,12 +65,11 @@ def write_run(directory: Path, trainer: str, seed: int, shots: int, rows: list, 
     (directory / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-@pytest.fixture
-def output(tmp_path) -> Path:
-    """CoOp and UPT with 1 and 2 shots, zero-shot CLIP; UPT lacks seed 3 with 2 shots; one run was killed."""
-    images = tmp_path / "images"
+def make_output(place: Path) -> Path:
+    """CoOp and UPT with 1 and 2 shots, zero-shot CLIP; UPT lacks seed 3 with 2 shots, where a run was killed."""
+    images = place / "images"
     rows = pictures(images)
-    folder = tmp_path / "runs"
+    folder = place / "runs"
     write_run(folder / "ZeroshotCLIP/pocket/toys", "ZeroshotCLIP", 1, 0, rows, images)
     for trainer, cfg in (("CoOp", "pocket_c4"), ("UPT", "pocket_paper")):
         for shots in (1, 2):
@@ -81,6 +80,25 @@ def output(tmp_path) -> Path:
     killed.mkdir()
     (killed / "config.yaml").write_text("SEED: 3\n")
     return folder
+
+
+@pytest.fixture
+def output(tmp_path) -> Path:
+    """An output folder to change."""
+    return make_output(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """An output folder that stays as it is, with its report.html."""
+    folder = make_output(tmp_path_factory.mktemp("whole"))
+    report.main([str(folder)])
+    return folder
+
+
+@pytest.fixture
+def made(whole) -> "Page":
+    return Page((whole / "report.html").read_text(encoding="utf-8"))
 
 
 class Page(HTMLParser):
@@ -119,8 +137,8 @@ def page(output: Path, samples: int = 12) -> Page:
     return Page(report.build(output, [1, 2, 3], samples))
 
 
-def test_the_summary_names_what_ran_and_what_is_missing(output):
-    text = re.sub(r"\s+", " ", page(output).text)
+def test_the_summary_names_what_ran_and_what_is_missing(made):
+    text = re.sub(r"\s+", " ", made.text)
     assert "12 finished" in text and "ZeroshotCLIP, CoOp, UPT" in text and "toys" in text
     assert "toys, Few-shot, 2 shots, UPT pocket_paper: 2 of 3 seeds, without 3" in text
     assert "1 cell lacks runs" in text
@@ -133,27 +151,27 @@ def test_a_method_that_did_not_run_everywhere_is_named(output):
     assert "toys, Few-shot, CoOp: not run with 1 shots" in page(output).text
 
 
-def test_the_tables_hold_the_numbers_of_result_json(output):
-    accuracies = [r.result["accuracy"] for r in results.scan(output) if (r.trainer, r.shots) == ("CoOp", 2)]
-    cells = page(output).cells
+def test_the_tables_hold_the_numbers_of_result_json(whole, made):
+    accuracies = [r.result["accuracy"] for r in results.scan(whole) if (r.trainer, r.shots) == ("CoOp", 2)]
+    cells = made.cells
     assert results.cell(accuracies) in cells
     assert any("[2 of 3]" in cell for cell in cells)
 
 
-def test_classes_have_their_mean_accuracy_over_seeds(output):
+def test_classes_have_their_mean_accuracy_over_seeds(whole, made):
     hits = n = 0
     for seed in (1, 2, 3):
-        with (output / f"toys/CoOp/pocket_c4_2shots/seed{seed}/predictions.csv").open() as file:
+        with (whole / f"toys/CoOp/pocket_c4_2shots/seed{seed}/predictions.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["class_name"] == "apple"]
         hits, n = hits + sum(row["label"] == row["predicted"] for row in rows), n + len(rows)
-    cells = page(output).cells
+    cells = made.cells
     start = cells.index("apple")
     assert cells[start + 1] == str(PER_CLASS)
     assert cells[start + 3] == f"{100 * hits / n:.1f}"
 
 
-def test_confusion_rows_sum_to_one(output):
-    for view in (report._view(s, 0) for s in report.report_data.settings(results.scan(output))):
+def test_confusion_rows_sum_to_one(whole):
+    for view in (report.view(setting, 0) for setting in report.report_data.settings(results.scan(whole))):
         for entry in view["methods"]:
             rows = {}
             for cell in entry["matrix"].cells:
@@ -168,10 +186,9 @@ def test_many_classes_show_pairs_instead_of_a_matrix(output, monkeypatch):
     assert "Most often confused" in made.text
 
 
-def test_text_from_files_cannot_become_markup(output):
-    text = report.build(output, [1, 2, 3], 12)
+def test_text_from_files_cannot_become_markup(whole, made):
+    text = (whole / "report.html").read_text(encoding="utf-8")
     assert "<script" not in text and "<b>chip" not in text and 'onerror="' not in text
-    made = Page(text)
     assert not made.all("script") and EVIL in made.text and EVIL_IMAGE in made.text
     assert all(image["src"].startswith("data:image/") for image in made.all("img"))
     assert not any(name.startswith("on") or name == "style" for _, attributes in made.tags for name in attributes)
@@ -191,7 +208,7 @@ def test_pictures_are_small_and_have_alternative_texts(output):
 @pytest.mark.parametrize(
     "path", ["../secret.png", "/etc/x.png", "class0/../../secret.png", "C:\\x.png", "..\\x.png", ""]
 )
-def test_a_path_that_leads_out_of_the_folder_is_not_opened(path, tmp_path, monkeypatch):
+def test_a_path_that_leads_out_of_the_folder_is_told(path):
     assert not report_pictures.is_inside(path)
 
 
@@ -232,8 +249,7 @@ def test_predictions_that_do_not_give_the_accuracy_are_named(output):
     assert "but result.json says 99.00 %" in page(output).text
 
 
-def test_configs_show_differences_first(output):
-    made = page(output)
+def test_configs_show_differences_first(made):
     row = made.cells.index("TRAINER.UPT.N_CTX")
     assert made.cells[row : row + 4] == ["TRAINER.UPT.N_CTX", "–", "–", "8"]
     assert "SEED" not in made.cells and "TRAINER.OTHER.KEY" not in made.cells
@@ -273,8 +289,7 @@ def chromium():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
-def test_in_the_browser(chromium, output, width, scheme):
-    report.main([str(output)])
+def test_in_the_browser(chromium, whole, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab = context.new_page()
     said, asked = [], []
@@ -282,7 +297,7 @@ def test_in_the_browser(chromium, output, width, scheme):
     tab.on("pageerror", lambda error: said.append(str(error)))
     tab.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     tab.on("request", lambda request: asked.append(request.url))
-    address = (output / "report.html").as_uri()
+    address = (whole / "report.html").as_uri()
     tab.goto(address)
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     tab.wait_for_function("[...document.images].every(i => i.complete)")
