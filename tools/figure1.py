@@ -132,5 +132,6 @@ def plot(points: list[Point], path: Path, title: str):
                     axes.plot(ends, [slope[0].item() * v + slope[1].item() for v in ends], color=colour, linestyle=line)
             axes.set_title("\n".join(f"{c}: {pearson(x, y).split(', and')[0]}" for c, (x, y, _) in mine.items()))
             axes.title.set_fontsize(8)
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=200)
     return figure
