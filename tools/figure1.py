@@ -53,16 +53,16 @@ def add_gains(points: list[Point], records: list[Record], stem: str, shots: int,
             for e in found["base2new" if classes else "few_shot"]
             if (e.dataset, e.quantity) == (dataset, quantity) and (e.method.cfg + "_").startswith(stem + "_")
         ]
-        zero = [e for e in mine if e.method.trainer == plan.ZERO_SHOT and not e.method.variant and e.cell.values]
+        zero = [e for e in mine if e.method.trainer == plan.ZERO_SHOT and e.cell.values]
         for trainer in AXES:
-            tuned = [e for e in mine if e.method.trainer == trainer and e.shots == shots and not e.method.variant]
+            tuned = [e for e in mine if e.method.trainer == trainer and e.shots == shots]
             if not zero or not any(e.cell.values for e in tuned):
                 missing.append(f"{point.name}: no run of {trainer if zero else plan.ZERO_SHOT} ({shots} shots)")
             for e in tuned if zero else ():
                 if e.cell.values and e.cell.complete:
-                    point.gains[(trainer, e.method.cfg)] = e.cell.mean - zero[0].cell.mean
+                    point.gains[(trainer, e.method.config)] = e.cell.mean - zero[0].cell.mean
                 elif e.cell.values:
-                    missing.append(f"{point.name}: {trainer} {e.method.cfg} has {e.cell.seeds} seeds, left out")
+                    missing.append(f"{point.name}: {trainer} {e.method.config} has {e.cell.seeds} seeds, left out")
     return missing
 
 
