@@ -7,12 +7,14 @@ from yacs.config import CfgNode
 
 import dassl_compat  # noqa: F401  (first: puts right what Dassl needs on current PyTorch)
 
+from .cocoop import CoCoOp
 from .coop import CoOp
+from .linear_probe import LinearProbe
 from .upt import UPT
 from .vpt import VPT
 from .zsclip import ZeroshotCLIP
 
-METHODS = (ZeroshotCLIP, CoOp, VPT, UPT)
+METHODS = (ZeroshotCLIP, LinearProbe, CoOp, CoCoOp, VPT, UPT)
 
 
 def extend_cfg(cfg: CfgNode) -> None:

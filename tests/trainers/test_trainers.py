@@ -14,6 +14,7 @@ VARIANTS = {
     "CoOp words": ["CoOp", "TRAINER.COOP.CTX_INIT", "a photo of a"],
     "CoOp class-specific": ["CoOp", "TRAINER.COOP.N_CTX", "3", "TRAINER.COOP.CSC", "True"],
     "CoOp middle": ["CoOp", "TRAINER.COOP.N_CTX", "3", "TRAINER.COOP.CLASS_TOKEN_POSITION", "middle"],
+    "CoCoOp": ["CoCoOp", "TRAINER.COCOOP.N_CTX", "4"],
     "VPT shallow": ["VPT"],
     "VPT deep": ["VPT", "TRAINER.VPT.DEPTH_VISION", "3"],
     "UPT": ["UPT"],
@@ -31,7 +32,9 @@ VARIANTS = {
 
 
 def test_every_method_is_in_the_variants():
-    assert {method.__name__ for method in trainers.METHODS} == {v[0] for v in VARIANTS.values()} | {"ZeroshotCLIP"}
+    assert {method.__name__ for method in trainers.METHODS} == {
+        *(variant[0] for variant in VARIANTS.values()), "ZeroshotCLIP", "LinearProbe",
+    }  # fmt: skip
 
 
 @pytest.fixture(params=VARIANTS)
@@ -75,7 +78,7 @@ def _logits(trainer):
         return trainer.model(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
 
 
-@pytest.mark.parametrize("name", ["CoOp", "VPT shallow", "UPT", "UPT deep"])
+@pytest.mark.parametrize("name", ["CoOp", "CoCoOp", "VPT shallow", "UPT", "UPT deep"])
 def test_trained_on_base_classes_loaded_for_new_ones(build, name, tmp_path):
     build(*VARIANTS[name], "DATASET.SUBSAMPLE_CLASSES", "base", output=tmp_path).train()
     new = build(*VARIANTS[name], "DATASET.SUBSAMPLE_CLASSES", "new", output=tmp_path / "new")
@@ -102,7 +105,7 @@ def test_a_run_leaves_what_it_should(build, tmp_path, capsys):
     trainer = build("UPT", output=tmp_path)
     trainer.train()
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
-        "config.yaml", "prompts.safetensors", "result.json"
+        "config.yaml", "predictions.csv", "prompts.safetensors", "result.json"
     ]  # fmt: skip
     assert (tmp_path / "prompt_learner" / "checkpoint").read_text() == "model.pth.tar-2\n"
     assert set(torch.load(tmp_path / "prompt_learner" / "model.pth.tar-2", weights_only=True)) == {

@@ -16,7 +16,8 @@ from .sentences import Sentences
 class Prompts(NamedTuple):
     """What a learner returns: (depth, P, D) for each tower, or None where that tower has no prompts.
 
-    Row i of `depth` enters at block i, so depth 1 is shallow. Class-specific text prompts are (depth, C, P, D).
+    Row i of `depth` enters at block i, so depth 1 is shallow. Class-specific text prompts are (depth, C, P, D),
+    image-specific ones (B, depth, P, D).
     """
 
     text: Tensor | None = None
@@ -31,14 +32,24 @@ class PromptedCLIP(nn.Module):
         learner: a module whose `forward()` returns `Prompts`; nothing else is trainable.
         sentences: one sentence a class.
         class_specific: the learner's text prompts have a class axis.
+        image_specific: the learner's text prompts depend on the image: its `forward` takes the normalised features
+            (B, E) of the unprompted images.
     """
 
-    def __init__(self, clip_model: nn.Module, learner: nn.Module, sentences: Sentences, class_specific: bool = False):
+    def __init__(
+        self,
+        clip_model: nn.Module,
+        learner: nn.Module,
+        sentences: Sentences,
+        class_specific: bool = False,
+        image_specific: bool = False,
+    ):
         super().__init__()
         self.image_tower = ImageTower(clip_model.visual)
         self.text_tower = TextTower(clip_model)
         self.logit_scale = clip_model.logit_scale
         self.learner = learner
+        self.image_specific = image_specific
         self.names = sentences.names
         self._check_lengths(sentences, clip_model.context_length)
         self.sentences = PackedSentences(sentences.tokens, sentences.slots, class_specific)
@@ -47,12 +58,20 @@ class PromptedCLIP(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C), fp32, of images (B, 3, height, width)."""
         full_precision = torch.autocast(images.device.type, enabled=False)  # mixed precision is for the towers alone
+        if self.image_specific:
+            image = self.image_features(images, Prompts())
+            with full_precision:
+                prompts = self.learner(image)
+            # Image by image: the classes of one image share its prefix, and memory does not grow with the batch.
+            text = torch.stack([self._encode_text(one) for one in prompts.text])  # (B, C, E)
+        else:
+            with full_precision:
+                prompts = self.learner()
+            text = self._text_features(prompts.text)
+            image = self.image_features(images, prompts)
         with full_precision:
-            prompts = self.learner()
-        text = self._text_features(prompts.text)
-        image = self.image_features(images, prompts)
-        with full_precision:
-            return self.logit_scale.float().exp() * image @ text.t()
+            cosines = torch.einsum("bce,be->bc", text, image) if self.image_specific else image @ text.t()
+            return self.logit_scale.float().exp() * cosines
 
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Normalised features (B, E), fp32."""
@@ -60,7 +79,13 @@ class PromptedCLIP(nn.Module):
         return F.normalize(self.image_tower(images, prompts.image).float(), dim=-1)
 
     def text_features(self) -> Tensor:
-        """Normalised features (C, E), fp32, of the class sentences."""
+        """Normalised features (C, E), fp32, of the class sentences.
+
+        Raises:
+            ValueError: the text prompts depend on the image.
+        """
+        if self.image_specific:
+            raise ValueError("the text prompts of this method depend on the image: there are no class features alone")
         return self._text_features(self.learner().text)
 
     def _text_features(self, prompts: Tensor | None) -> Tensor:
@@ -70,14 +95,17 @@ class PromptedCLIP(nn.Module):
         """
         if prompts is not None and (self.learner.training or torch.is_grad_enabled()):
             self._text_cache = None
-            return F.normalize(self.text_tower(self.sentences, prompts).float(), dim=-1)
+            return self._encode_text(prompts)
         learned = [] if prompts is None else self.learner.parameters()
         key = tuple((id(p), p._version) for p in learned)
         if self._text_cache is None or self._text_cache[0] != key:
             with torch.no_grad():
-                features = F.normalize(self.text_tower(self.sentences, prompts).float(), dim=-1)
+                features = self._encode_text(prompts)
             self._text_cache = (key, features)
         return self._text_cache[1]
+
+    def _encode_text(self, prompts: Tensor | None) -> Tensor:
+        return F.normalize(self.text_tower(self.sentences, prompts).float(), dim=-1)
 
     @staticmethod
     def _check_lengths(sentences: Sentences, context_length: int) -> None:

@@ -29,6 +29,7 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
         "trainer": cfg.TRAINER.NAME,
         "dataset": cfg.DATASET.NAME,
         "folder": cfg.DATASET.get("FOLDER", ""),
+        "image_dir": str(run_dir.image_dir(trainer.dm.dataset)),
         "shots": cfg.DATASET.NUM_SHOTS,
         "seed": cfg.SEED,
         "classes": cfg.DATASET.get("SUBSAMPLE_CLASSES", "all"),

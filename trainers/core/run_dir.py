@@ -1,11 +1,13 @@
 """What a run leaves in its output directory, and how it goes on after a kill. Every write is atomic.
 
 config.yaml          the resolved config
+predictions.csv      the last test, picture by picture
 result.json          the numbers of the last test, unrounded; tools read this, never the log
 prompts.safetensors  the learned tensors alone
 resume.pt            the state after the last finished epoch, plain values only (and resume.pt.previous)
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -46,6 +48,26 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_json(content: object, path: Path) -> None:
     text = json.dumps(content, indent=2) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def image_dir(dataset) -> Path:
+    """The folder that a data set's picture paths are told from: its own `image_dir`, else its `dataset_dir`."""
+    return Path(getattr(dataset, "image_dir", None) or getattr(dataset, "dataset_dir", "")).absolute()
+
+
+def write_predictions(dataset, rows: list[tuple[str, int, int, float]], path: Path) -> None:
+    """Writes one line a test picture: (picture path, label, predicted label, confidence in 0..1) and the class names."""
+    names, root = dataset.lab2cname, image_dir(dataset)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "label", "predicted", "confidence", "class_name", "predicted_name"])
+            for picture, label, predicted, confidence in rows:
+                inside = os.path.relpath(picture, root).replace(os.sep, "/")
+                table.writerow([inside, label, predicted, f"{confidence:.4f}", names[label], names[predicted]])
+
+    write_atomically(path, write)
 
 
 def flat_config(config: dict, prefix: str = "") -> dict[str, object]:

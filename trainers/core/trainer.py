@@ -29,6 +29,7 @@ class PromptTrainer(TrainerX):
 
     DEFAULTS: dict = {"PREC": "auto"}
     class_specific = False  # whether the learner's text prompts have a class axis
+    image_specific = False  # whether they depend on the image; the learner's forward then takes the image features
 
     def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
         """The module whose `forward()` returns `Prompts`; called before `class_sentences`, with CLIP in fp32."""
@@ -54,7 +55,8 @@ class PromptTrainer(TrainerX):
         n_frozen = sum(p.numel() for p in clip_model.parameters())
         self.precision.cast(clip_model)
         sentences = self.class_sentences(classnames)
-        self.model = PromptedCLIP(clip_model, learner, sentences, self.class_specific).to(self.device)
+        model = PromptedCLIP(clip_model, learner, sentences, self.class_specific, self.image_specific)
+        self.model = model.to(self.device)
         self.scaler = self.precision.loss_scaler()
         self.train_seconds = 0.0
         print(report.trainables(self.trainable, n_frozen))
@@ -139,7 +141,7 @@ class PromptTrainer(TrainerX):
 
     @torch.no_grad()
     def test(self, split: str | None = None) -> float:
-        """Accuracy in percent on a split ("val" or "test"); a test writes result.json."""
+        """Accuracy in percent on a split ("val" or "test"); a test writes result.json and predictions.csv."""
         self.set_model_mode("eval")
         self.evaluator.reset()
         split = split or self.cfg.TEST.SPLIT
@@ -148,15 +150,20 @@ class PromptTrainer(TrainerX):
         loader = self.val_loader if split == "val" else self.test_loader
         print(f"Evaluate on the *{split}* set")
         start = time.perf_counter()
+        predictions: list[tuple[str, int, int, float]] = []
         for batch in tqdm(loader, desc=split, leave=False):
             images, labels = self.parse_batch_test(batch)
             logits = self.model_inference(images)
             self.detect_anomaly(logits)  # the arg max of NaN is a class, too
             self.evaluator.process(logits, labels)
+            confidence, predicted = logits.float().softmax(dim=-1).max(dim=-1)
+            columns = (labels, predicted, confidence)
+            predictions += zip(batch["impath"], *(column.tolist() for column in columns), strict=True)
         results = self.evaluator.evaluate()
         for name, value in results.items():
             self.write_scalar(f"{split}/{name}", value, self.epoch)
         if split == "test" and self.output_dir:
+            run_dir.write_predictions(self.dm.dataset, predictions, Path(self.output_dir) / "predictions.csv")
             self._write_result(results, time.perf_counter() - start)
         return next(iter(results.values()))
 
