@@ -14,7 +14,7 @@ PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
 export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo results browser test lint format clean
 setup: $(STAMP)
 
 $(STAMP): setup.py tools/install.py toolbox/setup.py
@@ -25,6 +25,9 @@ $(STAMP): setup.py tools/install.py toolbox/setup.py
 
 demo: setup
 	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
+
+browser: setup  # a Chromium for the tests of the report's page
+	$(PY) -m tools.browser
 
 test: setup
 	$(PY) -m pytest
