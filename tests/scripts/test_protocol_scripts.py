@@ -118,14 +118,22 @@ def test_train_py_never_trains_when_asked_to_test(data, tiny_clip_file, tmp_path
         raise AssertionError("trained")
 
     monkeypatch.setattr(train.trainers.CoOp, "train", no_training)
+    monkeypatch.setattr(train, "setup_logger", lambda folder: None)  # it would take this process's standard output
     config, dataset = "configs/trainers/CoOp/vit_b16_c4_ctxv1.yaml", "configs/datasets/oxford_pets.yaml"
     common = ["--root", data, "--seed", "1", "--trainer", "CoOp", "--backbone", tiny_clip_file, "--eval-only"]
-    common += ["--dataset-config-file", ROOT / dataset, "--config-file", ROOT / config]
+    common += [
+        "--output-dir",
+        tmp_path / "run",
+        "--dataset-config-file",
+        ROOT / dataset,
+        "--config-file",
+        ROOT / config,
+    ]
     for words, message in (
         ([], "--model-dir"),
         (["--model-dir", tmp_path], "Model not found"),
         (["--model-dir", tmp_path / "nowhere"], "Model not found"),
-        (["--model-dir", tmp_path, "DATASET.SUBSAMPLE_CLASSES", "newest"], "newest"),
+        (["--model-dir", tmp_path, "DATASET.SUBSAMPLE_CLASSES", "newest"], "must be all, base or new"),
     ):
         args = train.parse_args([*map(str, [*common, *words, *SMALL])])
         with pytest.raises((ValueError, FileNotFoundError), match=message):  # these are exit status 2
