@@ -28,6 +28,13 @@ def encode(text: str) -> list[int]:
     return _tokenizer.encode(text)
 
 
+def token_text(token: int) -> str:
+    """The text of one token; that of a piece which does not end its word ends with "…"."""
+    text = _tokenizer.decode([token])
+    whole = text.endswith(" ") or token in (START, END)
+    return text.strip() if whole else text + "…"
+
+
 def backbone_names() -> list[str]:
     """Every name that `load_clip` knows beside the path of a checkpoint."""
     return [*clip.available_models(), POCKET]

@@ -71,7 +71,7 @@ class ImageTower(nn.Module):
         if not self.is_vit:
             return visual(images)
         patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, L - 1, D)
-        cls = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         x = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
         if prompts is not None:
             x = splice(x, prompts[0], replace=0)
@@ -88,7 +88,7 @@ class ImageTower(nn.Module):
 
 def splice(tokens: Tensor, prompts: Tensor, replace: int) -> Tensor:
     """Tokens (B, L, D) with prompts (P, D) after the first one, in the place of `replace` old prompts."""
-    prompts = prompts.to(tokens.dtype).expand(len(tokens), -1, -1)
+    prompts = prompts.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
     return torch.cat([tokens[:, :1], prompts, tokens[:, 1 + replace :]], dim=1)
 
 

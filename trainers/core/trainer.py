@@ -47,16 +47,9 @@ class PromptTrainer(TrainerX):
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
         run_dir.claim(cfg)
-        print(f"Loading CLIP (backbone: {cfg.MODEL.BACKBONE.NAME})")
-        clip_model = load_clip(cfg.MODEL.BACKBONE.NAME)
-        self._check_image_size(clip_model)
-        self.precision = choose_precision(self.options.PREC, self.device)
-        learner = self.build_learner(clip_model, len(classnames))
-        n_frozen = sum(p.numel() for p in clip_model.parameters())
-        self.precision.cast(clip_model)
-        sentences = self.class_sentences(classnames)
-        model = PromptedCLIP(clip_model, learner, sentences, self.class_specific, self.image_specific)
-        self.model = model.to(self.device)
+        self.model = self.build_network(classnames)
+        learner = self.model.learner
+        n_frozen = sum(p.numel() for p in self.model.parameters() if not p.requires_grad)
         self.scaler = self.precision.loss_scaler()
         self.train_seconds = 0.0
         print(report.trainables(self.trainable, n_frozen))
@@ -64,6 +57,23 @@ class PromptTrainer(TrainerX):
             self.optim = build_optimizer(learner, cfg.OPTIM)
             self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
             self.register_model(MODEL_NAME, learner, self.optim, self.sched)
+
+    def build_network(self, classnames: list[str]) -> PromptedCLIP:
+        """CLIP with this method's learner, on the device; needs `cfg` and `device` alone, so no data set."""
+        name = self.cfg.MODEL.BACKBONE.NAME
+        print(f"Loading CLIP (backbone: {name})")
+        self.clip_model = load_clip(name)
+        self._check_image_size(self.clip_model)
+        self.precision = choose_precision(self.options.PREC, self.device)
+        learner = self.build_learner(self.clip_model, len(classnames))
+        self.precision.cast(self.clip_model)
+        return self.name_classes(learner, classnames)
+
+    def name_classes(self, learner: nn.Module, classnames: list[str]) -> PromptedCLIP:
+        """The loaded CLIP with a learner that `build_learner` made, for any classes that the learner fits."""
+        sentences = self.class_sentences(classnames)
+        model = PromptedCLIP(self.clip_model, learner, sentences, self.class_specific, self.image_specific)
+        return model.to(self.device)
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:
