@@ -21,7 +21,7 @@ class Progress:
     """One bar over all runs; the epochs of those under way count as parts of a run."""
 
     def __init__(self, total: int, hidden: bool):
-        form = "{percentage:3.0f}% |{bar:24}| {n:.1f}/{total} runs [{elapsed}<{remaining}] {postfix}"
+        form = "{percentage:3.0f}% |{bar:24}| {n:.1f}/{total} runs [{elapsed}<{remaining}]{postfix}"
         self._bar = tqdm(total=total, bar_format=form, disable=True if hidden else None, dynamic_ncols=True)
         self._under_way: dict[str, tuple[float, str]] = {}
         self._done = 0

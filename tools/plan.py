@@ -41,8 +41,10 @@ class Run:
     @property
     def label(self) -> str:
         parts = [self.dataset, *([] if self.classes == "all" else [f"({self.classes})"]), self.trainer, self.cfg]
-        parts += [*variant(self.opts)]
-        return " ".join(parts if self.shots is None else [*parts, f"{self.shots} shots", f"seed {self.seed}"])
+        parts += variant(self.opts)
+        if self.shots is not None:
+            parts += [f"{self.shots} shot{'s' * (self.shots > 1)}", f"seed {self.seed}"]
+        return " ".join(parts)
 
     def arguments(self) -> list[str]:
         """What follows `train.py` on the command line."""

@@ -31,6 +31,8 @@ if data in os.environ.get("FAKE_MISSING", "").split():
     sys.exit(2)
 print("epoch [1/2] batch [1/1]", flush=True)
 time.sleep(float(os.environ.get("FAKE_SECONDS", 0)))
+while "FAKE_GATE" in os.environ and not Path(os.environ["FAKE_GATE"]).exists():
+    time.sleep(0.02)
 if os.environ.get("FAKE_FAIL", "never") in str(out):
     raise ArithmeticError("the loss is no number")
 classes = after("DATASET.SUBSAMPLE_CLASSES", "all")
