@@ -10,9 +10,12 @@ import dassl_compat  # noqa: F401  (first: puts right what Dassl needs on curren
 from .cocoop import CoCoOp
 from .coop import CoOp
 from .linear_probe import LinearProbe
+from .predictor import Predictor, load
 from .upt import UPT
 from .vpt import VPT
 from .zsclip import ZeroshotCLIP
+
+__all__ = ["METHODS", "CoCoOp", "CoOp", "LinearProbe", "Predictor", "UPT", "VPT", "ZeroshotCLIP", "extend_cfg", "load"]
 
 METHODS = (ZeroshotCLIP, LinearProbe, CoOp, CoCoOp, VPT, UPT)
 

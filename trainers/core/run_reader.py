@@ -1,0 +1,117 @@
+"""Reads what a run left behind: its config, its learned tensors, its class names. Nothing is unpickled."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from dassl.config import get_cfg_default
+from dassl.engine import TRAINER_REGISTRY
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from . import checkpoints
+
+PROMPTS = "prompts.safetensors"
+LEARNER = "prompt_learner"  # the folder of Dassl's checkpoints
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """`source` is the file that the tensors are from; `classnames` are empty where the run does not say them."""
+
+    source: Path
+    tensors: dict[str, Tensor]
+    classnames: list[str]
+
+    def load_into(self, learner: nn.Module, what: str) -> None:
+        """Loads the tensors; ValueError if `learner` has others, which names `what` it is of."""
+        if wrong := checkpoints.differences(self.tensors, learner.state_dict()):
+            raise ValueError(
+                f"{self.source} does not fit {what} with this config: {'; '.join(wrong[:4])}"
+                f"{'; ...' if len(wrong) > 4 else ''}"
+            )
+        learner.load_state_dict(self.tensors)
+
+
+def read_config(run: Path) -> CfgNode:
+    """The run's config.yaml over Dassl's defaults and the method's, without the run's own folders; not frozen.
+
+    Raises:
+        FileNotFoundError: no such directory, or it holds no run.
+        ValueError: the file is damaged or no config.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        near = sorted({str(p.parent) for p in run.glob("**/config.yaml")})[:3] if run.is_dir() else []
+        hint = f"; there are runs in {', '.join(near)}" if near else ""
+        raise FileNotFoundError(f"no run in {run}: it has no config.yaml{hint} (give a run's output directory)")
+    cfg = get_cfg_default()
+    cfg.set_new_allowed(True)  # the data sets' keys, too, which this package does not know
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name = content["TRAINER"]["NAME"]
+        defaults = getattr(TRAINER_REGISTRY.get(name), "DEFAULTS", {}) if name in _trainers() else {}
+        cfg.TRAINER[name.upper()] = CfgNode(dict(defaults), new_allowed=True)
+        cfg.merge_from_other_cfg(CfgNode(content))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, AssertionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not the config of a run ({reason or type(error).__name__})") from error
+    cfg.OUTPUT_DIR = cfg.RESUME = ""
+    return cfg
+
+
+def _trainers() -> list[str]:
+    return TRAINER_REGISTRY.registered_names()
+
+
+def read_run(run: Path, epoch: int | None = None) -> SavedRun:
+    """What the run has learned: prompts.safetensors, which its last test wrote, or else Dassl's checkpoint.
+
+    Args:
+        epoch: take that epoch's Dassl checkpoint.
+
+    Raises:
+        FileNotFoundError: neither is there, though the run has begun to train.
+        ValueError: the file is damaged.
+    """
+    prompts, names = run / PROMPTS, classes_in_predictions(run)
+    if prompts.is_file():
+        tensors, facts = read_prompts(prompts)
+        names = facts.get("classnames") or names
+        if epoch is None:
+            return SavedRun(prompts, tensors, names)
+    if not (run / LEARNER).is_dir() and epoch is None:
+        return SavedRun(run, {}, names)  # as after zero-shot CLIP; a learner notices that its tensors are missing
+    path = checkpoints.find(run / LEARNER, epoch)
+    return SavedRun(path, checkpoints.read(path)[0], names)
+
+
+def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors of a prompts.safetensors, and what its header says about the run.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            facts = json.loads((file.metadata() or {}).get("upt", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path} ({' '.join(str(error).split())[:200]})") from error
+    return tensors, facts
+
+
+def classes_in_predictions(run: Path) -> list[str]:
+    """The class names by label, if the run's predictions.csv shows every class that result.json counts; else none."""
+    try:
+        n_classes = json.loads((run / "result.json").read_text(encoding="utf-8"))["n_classes"]
+        with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        names = {int(row["label"]): row["class_name"] for row in rows}
+        names |= {int(row["predicted"]): row["predicted_name"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError):  # a convenience alone: the caller can name the classes
+        return []
+    return [names[label] for label in range(n_classes)] if names.keys() == set(range(n_classes)) else []
