@@ -1,7 +1,10 @@
 """A run, loaded: it predicts what its own test predicted, without the data set, and for other classes."""
 
+import contextlib
 import csv
+import io
 import json
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -13,6 +16,9 @@ from torch.nn import functional as F
 
 import trainers
 from tests.trainers.test_trainers import VARIANTS
+from tools import export
+
+ROOT = Path(__file__).parents[2]
 
 METHODS = {
     "ZeroshotCLIP": ["ZeroshotCLIP"], "LinearProbe": ["LinearProbe"],
@@ -30,7 +36,8 @@ def finished(build, tmp_path_factory):
     def make(name: str) -> Path:
         if name not in RUNS:
             directory = tmp_path_factory.mktemp("run")
-            build(*METHODS[name], "OPTIM.MAX_EPOCH", "1", output=directory).train()
+            with contextlib.redirect_stdout(io.StringIO()):
+                build(*METHODS[name], "OPTIM.MAX_EPOCH", "1", output=directory).train()
             RUNS[name] = directory
         return RUNS[name]
 
@@ -192,3 +199,24 @@ def test_damaged_and_foreign_files_are_refused(finished, tmp_path):
     (run / "config.yaml").write_text("TRAINER:\n  NAME: Foreign\n")
     with pytest.raises(ValueError, match='"Foreign", which is no trainer here'):
         trainers.load(run)
+
+
+def test_the_documents_python_examples(finished, tmp_path, monkeypatch):
+    """The snippets of docs/USE.md, in their order, in a folder that looks like the checkout after `make demo`."""
+    text = (ROOT / "docs/USE.md").read_text(encoding="utf-8")
+    use, exported = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    put_in_place(finished("UPT"), text, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(use, names)
+    assert names["probabilities"].shape == (2, 3) and names["text"].shape == (3, 32)
+    export.main([re.search(r"-m tools.export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
+    exec(exported.replace("48, 48", "32, 32"), names)
+    torch.testing.assert_close(names["probabilities"].sum(), torch.tensor(1.0))
+
+
+def put_in_place(run: Path, text: str, folder: Path) -> None:
+    """Copies a run to the path that a document's text gives it, and links the pictures of the checkout."""
+    (there,) = set(re.findall(r"output/\S+?/seed1", text))
+    shutil.copytree(run, folder / there)
+    (folder / "assets").symlink_to(ROOT / "assets")

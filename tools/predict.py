@@ -1,0 +1,142 @@
+"""Classifies pictures with the prompts of a trained run.
+
+    python -m tools.predict --checkpoint output/pets/seed1 --images cat.jpg holidays/   files, folders (with all below)
+    python -m tools.predict --checkpoint RUN --images cat.jpg --classes "cat,dog,tea pot" --top 2
+    find . -name "*.jpg" | python -m tools.predict --checkpoint RUN --images - --json     a JSON object a line
+
+Exit status: 0 all pictures were classified, 1 some could not be read (a line each on stderr), 2 a wrong command line.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+import trainers
+from trainers.core.pictures import open_picture
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+
+
+def picture_paths(given: Iterable[str]) -> list[str]:
+    """Files as they are, of folders all pictures below them in order of their names, for "-" the lines of stdin.
+
+    Raises:
+        ValueError: there are none.
+    """
+    paths, given = [], list(given)
+    for name in given:
+        if name == "-":
+            paths += [line for line in sys.stdin.read().splitlines() if line.strip()]
+        elif Path(name).is_dir():
+            paths += sorted(str(p) for p in Path(name).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        else:
+            paths.append(name)
+    if not paths:
+        raise ValueError(f"no pictures in {', '.join(given)}: looked for {', '.join(sorted(SUFFIXES))}")
+    return paths
+
+
+class Pictures:
+    """Batches of pictures that can be read; the others are reported and counted in `failed`."""
+
+    def __init__(self, paths: list[str], size: int):
+        self.paths, self.size, self.failed = paths, size, 0
+
+    def __iter__(self) -> Iterator[tuple[list[str], list[Image.Image]]]:
+        """Up to `size` paths and their RGB pictures at a time; a bar shows the progress where there are many."""
+        bar = tqdm(self.paths, unit="picture", disable=None if len(self.paths) > self.size else True, file=sys.stderr)
+        readable = filter(None, map(self._read, bar))
+        while batch := list(itertools.islice(readable, self.size)):
+            yield [path for path, _ in batch], [picture for _, picture in batch]
+
+    def _read(self, path: str) -> tuple[str, Image.Image] | None:
+        try:
+            return path, open_picture(path)
+        except ValueError as error:
+            self.failed += 1
+            tqdm.write(f"error: {error}", file=sys.stderr)
+            return None
+
+
+def add_model_options(parser: argparse.ArgumentParser, computing: bool = True) -> None:
+    """The options that `load_model` reads; without `computing` it is fp32 on the CPU."""
+    add = parser.add_argument
+    if computing:
+        add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+        add("--precision", help="auto, fp32, fp16, bf16, amp (default: the run's)")
+    else:
+        parser.set_defaults(device="cpu", precision="fp32")
+    add("--backbone", help="CLIP's name or checkpoint, if the run's is no longer where it was")
+    add("--epoch", type=int, help="take the Dassl checkpoint of this epoch (default: what the run tested last)")
+
+
+def load_model(args: argparse.Namespace, run: str, batch_size: int = 32) -> trainers.Predictor:
+    """The run with the parsed options; `--classes`, where the tool has it, names other classes than the run's."""
+    model = trainers.load(run, batch_size, args.device, args.precision, args.backbone, args.epoch)
+    if classes := getattr(args, "classes", ""):
+        model.set_classes([name.strip() for name in classes.split(",")])
+    return model
+
+
+def best(probabilities: list[float], classnames: list[str], top: int) -> list[dict]:
+    """The `top` likeliest classes, the likeliest first, as {"class": name, "probability": p}."""
+    ranked = sorted(zip(classnames, probabilities, strict=True), key=lambda pair: -pair[1])
+    return [{"class": name, "probability": p} for name, p in ranked[:top]]
+
+
+def show(path: str, found: list[dict], as_json: bool) -> str:
+    """One line for one picture."""
+    if as_json:
+        return json.dumps({"image": path, "predictions": found})
+    return "\t".join([path, *(f"{one['class']} {100 * one['probability']:.1f} %" for one in found)])
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="RUN", help="the run's output directory")
+    add("--images", required=True, nargs="+", metavar="PATH", help="files, folders, or - for paths on stdin")
+    add("--classes", default="", help="class names, with commas between them (default: the run's)")
+    add("--top", type=int, default=5, help="how many classes to print for each picture (default: 5)")
+    add("--json", action="store_true", help="print a JSON object a line")
+    add("--batch-size", type=int, default=32, help="pictures at once (default: 32)")
+    add_model_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status."""
+    args = parse_args(argv)
+    if args.top < 1:
+        raise ValueError(f"--top is {args.top}, choose 1 or more")
+    paths = picture_paths(args.images)
+    model = load_model(args, args.checkpoint, args.batch_size)
+    what = f"{model.cfg.TRAINER.NAME} on {model.cfg.MODEL.BACKBONE.NAME}"
+    print(f"{what}, {len(model.classnames)} classes, {model.precision} on {model.device}", file=sys.stderr)
+    pictures = Pictures(paths, args.batch_size)
+    for names, images in pictures:
+        for name, row in zip(names, model.predict(images).tolist(), strict=True):
+            print(show(name, best(row, model.classnames, args.top), args.json), flush=True)
+    return 1 if pictures.failed else 0
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
+    try:
+        sys.exit(main())
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
