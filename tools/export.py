@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import trainers
-from tools.predict import add_model_options, load_model
+from tools.predict import CLASSES_HELP, add_model_options, load_model
 from trainers.core.run_dir import write_atomically, write_json
 
 LARGEST_DIFFERENCE = 1e-4
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
     parser.add_argument("--out", default="", metavar="DIR", help="where the files go (default: RUN/export)")
     parser.add_argument("--format", default="torchscript", choices=FORMATS, help="default: torchscript")
-    parser.add_argument("--classes", default="", help="class names, with commas between them (default: the run's)")
+    parser.add_argument("--classes", default="", help=CLASSES_HELP)
     add_model_options(parser, computing=False)
     args = parser.parse_args(argv)
     model = load_model(args, args.run)

@@ -23,6 +23,8 @@ from trainers.core.pictures import open_picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
 
+CLASSES_HELP = "class names with commas between them, or a text file with one a line (default: the run's)"
+
 
 def picture_paths(given: Iterable[str]) -> list[str]:
     """Files as they are, of folders all pictures below them in order of their names, for "-" the lines of stdin.
@@ -81,8 +83,14 @@ def load_model(args: argparse.Namespace, run: str, batch_size: int = 32) -> trai
     """The run with the parsed options; `--classes`, where the tool has it, names other classes than the run's."""
     model = trainers.load(run, batch_size, args.device, args.precision, args.backbone, args.epoch)
     if classes := getattr(args, "classes", ""):
-        model.set_classes([name.strip() for name in classes.split(",")])
+        model.set_classes(class_names(classes))
     return model
+
+
+def class_names(text: str) -> list[str]:
+    """ "cat,dog" -> ["cat", "dog"]; of a text file the lines, whose names may have commas."""
+    lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else text.split(",")
+    return [line.strip() for line in lines]
 
 
 def best(probabilities: list[float], classnames: list[str], top: int) -> list[dict]:
@@ -105,7 +113,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="RUN", help="the run's output directory")
     add("--images", required=True, nargs="+", metavar="PATH", help="files, folders, or - for paths on stdin")
-    add("--classes", default="", help="class names, with commas between them (default: the run's)")
+    add("--classes", default="", help=CLASSES_HELP)
     add("--top", type=int, default=5, help="how many classes to print for each picture (default: 5)")
     add("--json", action="store_true", help="print a JSON object a line")
     add("--batch-size", type=int, default=32, help="pictures at once (default: 32)")

@@ -59,6 +59,12 @@ def test_other_classes_from_a_list_on_stdin(finished, folder, capsys, monkeypatc
         assert sum(float(name.split()[-2]) for name in classes) == pytest.approx(100, abs=0.2)
 
 
+def test_class_names_from_a_file_may_have_commas(tmp_path):
+    (tmp_path / "names.txt").write_text("phone, computer or camera\ndog\n", encoding="utf-8")
+    assert predict.class_names(str(tmp_path / "names.txt")) == ["phone, computer or camera", "dog"]
+    assert predict.class_names("tea pot, dog") == ["tea pot", "dog"]
+
+
 def test_unreadable_pictures_are_named_and_the_others_predicted(finished, folder, capsys):  # noqa: F811
     (folder / "broken.jpg").write_bytes((folder / "a.jpg").read_bytes()[:100])
     status, out, err = run(
