@@ -8,11 +8,12 @@ Exit status: 0 all pictures were classified, 1 some could not be read (a line ea
 """
 
 import argparse
-import itertools
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -53,18 +54,24 @@ class Pictures:
 
     def __iter__(self) -> Iterator[tuple[list[str], list[Image.Image]]]:
         """Up to `size` paths and their RGB pictures at a time; a bar shows the progress where there are many."""
-        bar = tqdm(self.paths, unit="picture", disable=None if len(self.paths) > self.size else True, file=sys.stderr)
-        readable = filter(None, map(self._read, bar))
-        while batch := list(itertools.islice(readable, self.size)):
-            yield [path for path, _ in batch], [picture for _, picture in batch]
+        hidden = True if len(self.paths) <= self.size else None  # None: only a terminal gets one
+        with ThreadPoolExecutor() as pool, tqdm(total=len(self.paths), unit="picture", disable=hidden) as bar:
+            for start in range(0, len(self.paths), self.size):
+                paths = self.paths[start : start + self.size]
+                read = list(zip(paths, pool.map(_picture_or_error, paths), strict=True))
+                for _, error in (pair for pair in read if isinstance(pair[1], ValueError)):
+                    self.failed += 1
+                    tqdm.write(f"error: {error}", file=sys.stderr)
+                if good := [pair for pair in read if not isinstance(pair[1], ValueError)]:
+                    yield [path for path, _ in good], [picture for _, picture in good]
+                bar.update(len(paths))
 
-    def _read(self, path: str) -> tuple[str, Image.Image] | None:
-        try:
-            return path, open_picture(path)
-        except ValueError as error:
-            self.failed += 1
-            tqdm.write(f"error: {error}", file=sys.stderr)
-            return None
+
+def _picture_or_error(path: str) -> Image.Image | ValueError:
+    try:
+        return open_picture(path)
+    except ValueError as error:
+        return error
 
 
 def add_model_options(parser: argparse.ArgumentParser, computing: bool = True) -> None:
@@ -127,6 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.top < 1:
         raise ValueError(f"--top is {args.top}, choose 1 or more")
     paths = picture_paths(args.images)
+    warnings.filterwarnings("ignore", module="PIL")  # its remarks on odd files do not name them
     model = load_model(args, args.checkpoint, args.batch_size)
     what = f"{model.cfg.TRAINER.NAME} on {model.cfg.MODEL.BACKBONE.NAME}"
     print(f"{what}, {len(model.classnames)} classes, {model.precision} on {model.device}", file=sys.stderr)

@@ -11,6 +11,7 @@ import contextlib
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from .core import Prompts, PromptTrainer
 from .core.pictures import Picture, open_picture
+from .core.precision import choose_device
 from .core.prompted_clip import PromptedCLIP
 from .core.run_reader import SavedRun, read_config, read_run
 
@@ -52,7 +54,7 @@ def load(
     if precision:
         cfg.TRAINER[cfg.TRAINER.NAME.upper()].PREC = precision
     cfg.freeze()
-    return Predictor(cfg, read_run(run, epoch), _device(device, cfg.USE_CUDA), batch_size)
+    return Predictor(cfg, read_run(run, epoch), choose_device(device, cfg.USE_CUDA), batch_size)
 
 
 class Predictor:
@@ -141,8 +143,12 @@ class Predictor:
     def tensors(self, images: Picture | Iterable[Picture]) -> Iterator[Tensor]:
         """Batches (B, 3, height, width) of transformed pictures on the device."""
         pictures = iter([images] if isinstance(images, Picture) else images)
-        while chunk := list(itertools.islice(pictures, self.batch_size)):
-            yield torch.stack([self.transform(open_picture(picture)) for picture in chunk]).to(self.device)
+        with ThreadPoolExecutor() as pool:  # decoding lets other threads run
+            while chunk := list(itertools.islice(pictures, self.batch_size)):
+                yield torch.stack(list(pool.map(self._tensor, chunk))).to(self.device)
+
+    def _tensor(self, picture: Picture) -> Tensor:
+        return self.transform(open_picture(picture))
 
     @torch.no_grad()
     def _each_batch(self, compute: Callable[[Tensor], Tensor], images) -> Tensor:
@@ -167,17 +173,6 @@ def _grows_with_classes(trainer: PromptTrainer, network: PromptedCLIP) -> bool:
     other = trainer.build_learner(trainer.clip_model, len(network.names) + 1)
     shapes = [[t.shape for t in learner.state_dict().values()] for learner in (network.learner, other)]
     return shapes[0] != shapes[1]
-
-
-def _device(name: str | None, use_cuda: bool) -> torch.device:
-    cuda = torch.cuda.is_available()
-    try:
-        device = torch.device(name or ("cuda" if cuda and use_cuda else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        choices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if cuda else 0))]
-        raise ValueError(f'device is "{name}", which is not here: choose one of {", ".join(choices)}') from error
-    return device
 
 
 def _few(names: Sequence[str]) -> str:

@@ -89,6 +89,11 @@ def test_what_makes_no_sense_is_said(finished, arguments, message):  # noqa: F81
         predict.main(["--checkpoint", str(finished("UPT")), *arguments])
 
 
+def test_a_path_given_twice_is_answered_twice(finished, folder, capsys):  # noqa: F811
+    status, out, _ = run(capsys, "--checkpoint", finished("UPT"), "--images", folder / "a.jpg", folder / "a.jpg")
+    assert status == 0 and len(out.splitlines()) == 2
+
+
 def test_an_empty_folder_is_an_error(finished, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="no pictures in"):
         predict.main(["--checkpoint", str(finished("UPT")), "--images", str(tmp_path)])

@@ -119,6 +119,15 @@ def test_takes_paths_and_pil_images_of_any_mode_and_no_pictures(finished):
     assert model.predict([]).shape == (0, len(model.classnames)) and model.image_features([]).shape == (0, 32)
 
 
+def test_an_exif_orientation_is_not_applied_since_training_does_not(finished, tmp_path):
+    model, exif = trainers.load(finished("VPT deep")), Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    picture = Image.linear_gradient("L").convert("RGB")
+    picture.save(tmp_path / "turned.png", exif=exif)
+    torch.testing.assert_close(model.predict(tmp_path / "turned.png"), model.predict(picture))
+    assert not torch.allclose(model.predict(picture), model.predict(picture.rotate(90)))
+
+
 def test_needs_no_data_set_and_leaves_random_numbers_and_the_output_alone(finished, tmp_path, capsys):
     run = tmp_path / "moved"
     run.mkdir()

@@ -1,6 +1,5 @@
 """Reads the pictures that a trained model is asked about, as the data sets read theirs."""
 
-import warnings
 from pathlib import Path
 
 from dassl.utils import read_image
@@ -20,9 +19,7 @@ def open_picture(picture: Picture) -> Image.Image:
     if not isinstance(picture, (str, Path)):
         raise ValueError(f"cannot take a {type(picture).__name__} as a picture: give a path or a PIL image")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd files do not name them
-            return read_image(str(picture))
+        return read_image(str(picture))
     except Exception as error:  # damaged files raise almost anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(

@@ -68,6 +68,22 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return Precision(_short(wanted), device, tower=wanted)
 
 
+def choose_device(name: str | None, use_cuda: bool) -> torch.device:
+    """The device called `name`; without a name a GPU if there is one and it may be used, else the CPU.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    cuda = torch.cuda.is_available()
+    try:
+        device = torch.device(name or ("cuda" if cuda and use_cuda else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        choices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if cuda else 0))]
+        raise ValueError(f'device is "{name}", which is not here: choose one of {", ".join(choices)}') from error
+    return device
+
+
 def _half_dtype(device: torch.device) -> torch.dtype | None:
     """The 16-bit format that the device computes fast, if any."""
     if device.type == "cuda":
