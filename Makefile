@@ -14,7 +14,7 @@ PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
 export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 
-.PHONY: setup demo results browser test lint format clean
+.PHONY: setup demo browser test lint format clean
 setup: $(STAMP)
 
 $(STAMP): setup.py tools/install.py toolbox/setup.py

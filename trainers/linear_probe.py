@@ -55,7 +55,9 @@ class LinearProbe(PromptTrainer):
         with torch.no_grad():
             # two classes have one row of weights: it is the logit of the second
             two = len(fit.coef_) == 1
-            rows = [np.concatenate([np.zeros_like(part), part]) if two else part for part in (fit.coef_, fit.intercept_)]
+            rows = [
+                np.concatenate([np.zeros_like(part), part]) if two else part for part in (fit.coef_, fit.intercept_)
+            ]
             head.weight.copy_(torch.from_numpy(rows[0]))
             head.bias.copy_(torch.from_numpy(rows[1]))
         self.train_seconds, self.epoch = time.perf_counter() - start, 0

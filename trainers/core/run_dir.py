@@ -56,7 +56,7 @@ def image_dir(dataset) -> Path:
 
 
 def write_predictions(dataset, rows: list[tuple[str, int, int, float]], path: Path) -> None:
-    """Writes one line a test picture: (picture path, label, predicted label, confidence in 0..1) and the class names."""
+    """Writes one line a test picture: (picture path, label, predicted label, confidence in 0..1), with class names."""
     names, root = dataset.lab2cname, image_dir(dataset)
 
     def write(temporary: Path) -> None:
