@@ -11,7 +11,6 @@ CLS is computed, so that is where CLS alone is shown; the default is the layer b
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure  # no pyplot: figures without a window and 
 from torch import Tensor
 
 import trainers
+from tools import cli
 from tools.predict import Pictures, add_model_options, load_model, picture_paths
 from trainers.core.run_dir import write_atomically
 
@@ -149,8 +149,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

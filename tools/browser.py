@@ -10,6 +10,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from tools import cli
+
 VARIABLE = "UPT_CHROMIUM"  # path of the browser to use
 COMMANDS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
@@ -73,8 +75,4 @@ def _try(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        print(install())
-    except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(lambda: print(install()))

@@ -14,7 +14,6 @@ Both are read back and compared with the model; what differs by more than 1e-4 i
 import argparse
 import importlib.util
 import inspect
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import trainers
+from tools import cli
 from tools.predict import CLASSES_HELP, add_model_options, load_model
 from trainers.core.run_dir import write_atomically, write_json
 
@@ -191,8 +191,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

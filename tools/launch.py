@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import child, locks, results
+from tools import child, cli, locks, results
 from tools.plan import Run
 
-USER_ERROR = 2  # the exit status that says: you must change something
 POLL_S = 0.5  # how often a run that another process is at is looked at
 
 
@@ -167,7 +166,7 @@ class _Launcher:
         if status or not result:
             log = child.write_failure(run, status, tail)
             message = child.reason(status, tail)
-            if status == USER_ERROR:
+            if status == cli.USER_ERROR:
                 message = next((line for line in reversed(tail) if line.startswith("error: ")), message)
                 message = message.removeprefix("error: ")
                 self.given_up[run.dataset] = message

@@ -10,12 +10,12 @@ words; they are left out.
 
 import argparse
 import json
-import sys
 
 import torch
 from tabulate import tabulate
 from torch import Tensor
 
+from tools import cli
 from tools.predict import add_model_options, load_model
 from trainers import Predictor
 from trainers.core.clip_loader import token_text
@@ -110,8 +110,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

@@ -8,7 +8,6 @@ Colours are Okabe and Ito's, which colour-blind eyes tell apart; markers and lin
 import argparse
 import math
 import re
-import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure  # no pyplot: figures without a window and without a global state
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tools import cells, results
+from tools import cells, cli, results
 from tools import plot_style as style
 from tools.cells import AVERAGE, Cell, Entry
 from tools.results import Record
@@ -189,8 +188,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

@@ -9,7 +9,6 @@ Exit status: 0 all pictures were classified, 1 some could not be read (a line ea
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import trainers
+from tools import cli
 from trainers.core.pictures import open_picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
@@ -148,11 +148,4 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         stream.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # as behind `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    cli.run(main)

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import io
 import os
-import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from tools import report_configs, report_data, report_matrix, report_missing, report_pictures, results
+from tools import cli, report_configs, report_data, report_matrix, report_missing, report_pictures, results
 from tools.report_data import KINDS, Setting
 from tools.results import Record
 
@@ -184,8 +183,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from tabulate import tabulate
 
-from tools import launch, plan, protocols, results, slurm
+from tools import cli, launch, plan, protocols, results, slurm
 from tools.launch import Failure
 from tools.options import parse_args
 from tools.plan import ZERO_SHOT, Run
@@ -137,11 +137,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(launch.USER_ERROR)
-    except KeyboardInterrupt:
-        print("\nStopped; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+    cli.run(lambda: main(sys.argv[1:]), stopped="Stopped; the same command goes on from here.")

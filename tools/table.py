@@ -8,13 +8,12 @@ python -m tools.table few_shot output --compare               with the published
 import argparse
 import csv
 import io
-import sys
 from itertools import groupby
 from pathlib import Path
 
 from tabulate import tabulate
 
-from tools import cells, compared, results, selection
+from tools import cells, cli, compared, results, selection
 from tools.cells import AVERAGE, HEADINGS, Entry
 from tools.results import Record
 
@@ -194,8 +193,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

@@ -21,7 +21,6 @@ import argparse
 import contextlib
 import io
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -29,7 +28,7 @@ import yaml
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from tools import figure1, plan, results
+from tools import cli, figure1, plan, results
 from tools.figure1 import Point
 
 
@@ -157,8 +156,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    cli.run(main)

@@ -5,12 +5,10 @@ CoOp's context plus a shift that a small network reads from the image, so that e
 
 from collections import OrderedDict
 
-import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
-from .core import Prompts, PromptTrainer, Sentences, context_sentences, word_embeddings
-from .core.checks import check_range
+from .core import Prompts, PromptTrainer, Sentences, context_sentences, initial_context
 
 BOTTLENECK = 16  # section 3.2: the meta network's hidden layer is 16 times narrower than the image features
 
@@ -41,13 +39,8 @@ class CoCoOp(PromptTrainer):
 
     def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
         o = self.options
-        if o.CTX_INIT:
-            ctx = word_embeddings(clip_model, o.CTX_INIT)
-        else:
-            check_range("TRAINER.COCOOP.N_CTX", o.N_CTX)
-            ctx = torch.empty(o.N_CTX, clip_model.ln_final.weight.shape[0]).normal_(std=0.02)
+        ctx = initial_context(clip_model, o.CTX_INIT, o.N_CTX, "TRAINER.COCOOP.N_CTX")
         self.n_ctx = len(ctx)
-        print(f'Initial context: "{o.CTX_INIT or "(random)"}", {self.n_ctx} tokens')
         return ConditionalContextLearner(ctx, clip_model.text_projection.shape[1])
 
     def class_sentences(self, classnames: list[str]) -> Sentences:

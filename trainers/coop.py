@@ -7,8 +7,7 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
-from .core import Prompts, PromptTrainer, Sentences, context_sentences, word_embeddings
-from .core.checks import check_range
+from .core import Prompts, PromptTrainer, Sentences, context_sentences, initial_context
 
 
 class ContextLearner(nn.Module):
@@ -34,13 +33,8 @@ class CoOp(PromptTrainer):
 
     def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
         o = self.options
-        if o.CTX_INIT:
-            ctx = word_embeddings(clip_model, o.CTX_INIT)
-        else:
-            check_range("TRAINER.COOP.N_CTX", o.N_CTX)
-            ctx = torch.empty(o.N_CTX, clip_model.ln_final.weight.shape[0]).normal_(std=0.02)
+        ctx = initial_context(clip_model, o.CTX_INIT, o.N_CTX, "TRAINER.COOP.N_CTX")
         self.n_ctx = len(ctx)
-        print(f'Initial context: "{o.CTX_INIT or "(random)"}", {self.n_ctx} tokens')
         if o.CSC and not o.CTX_INIT:
             ctx = torch.empty(n_classes, *ctx.shape).normal_(std=0.02)
         elif o.CSC:

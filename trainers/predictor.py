@@ -20,6 +20,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
 from .core import Prompts, PromptTrainer
+from .core.checkpoints import load_into
 from .core.pictures import Picture, open_picture
 from .core.precision import choose_device
 from .core.prompted_clip import PromptedCLIP
@@ -73,15 +74,16 @@ class Predictor:
         quiet = contextlib.redirect_stdout(io.StringIO())  # what is built is said by train.py, not here
         with quiet, torch.random.fork_rng(devices=[]):  # a learner's random start is thrown away
             self.transform = build_transform(cfg, is_train=False)
-            network = self.trainer.build_network(self.classnames or ["class"])
-            self.classes_are_fixed = _grows_with_classes(self.trainer, network)
+            self.trainer.model = self.trainer.build_network(self.classnames or ["class"])
+        self.classes_are_fixed = self.trainer.grows_with_classes()
         if self.classes_are_fixed and not self.classnames:
             raise ValueError(
                 f"{saved.source} does not say its classes, which {cfg.TRAINER.NAME} has weights for: let the run "
                 "finish with its test, which writes them to prompts.safetensors"
             )
-        saved.load_into(network.learner, f"{cfg.TRAINER.NAME} on {cfg.MODEL.BACKBONE.NAME}")
-        self.trainer.model = network.eval()
+        what = f"{cfg.TRAINER.NAME} on {cfg.MODEL.BACKBONE.NAME}"
+        load_into(self.network.learner, saved.tensors, saved.source, what)
+        self.network.eval()
 
     @property
     def network(self) -> PromptedCLIP:
@@ -166,13 +168,6 @@ def _bare_trainer(cfg, device: torch.device) -> PromptTrainer:
     trainer = method.__new__(method)
     trainer.cfg, trainer.device = cfg, device
     return trainer
-
-
-def _grows_with_classes(trainer: PromptTrainer, network: PromptedCLIP) -> bool:
-    """Whether the learner's tensors have other shapes with one class more: then it is bound to its classes."""
-    other = trainer.build_learner(trainer.clip_model, len(network.names) + 1)
-    shapes = [[t.shape for t in learner.state_dict().values()] for learner in (network.learner, other)]
-    return shapes[0] != shapes[1]
 
 
 def _few(names: Sequence[str]) -> str:

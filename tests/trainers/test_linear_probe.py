@@ -46,6 +46,10 @@ def test_new_classes_are_refused(build, tmp_path):
     build("LinearProbe", "DATASET.SUBSAMPLE_CLASSES", "base", output=tmp_path).train()
     with pytest.raises(ValueError, match="does not fit LinearProbe"):
         build("LinearProbe").load_model(str(tmp_path))
+    build("LinearProbe", "DATASET.SUBSAMPLE_CLASSES", "base").load_model(str(tmp_path))
+    other = build("LinearProbe", "DATASET.SUBSAMPLE_CLASSES", "new")  # as many classes, so the shapes fit
+    with pytest.raises(ValueError, match="has weights for its own classes"):
+        other.load_model(str(tmp_path))
 
 
 def test_predictions_are_written_picture_by_picture(build, tmp_path):

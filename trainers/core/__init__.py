@@ -1,10 +1,10 @@
 """What prompt methods share: a method's file needs nothing beside these names."""
 
 from .prompted_clip import PromptedCLIP, Prompts
-from .sentences import Sentences, context_sentences, template_sentences, word_embeddings
+from .sentences import Sentences, context_sentences, initial_context, template_sentences, word_embeddings
 from .trainer import PromptTrainer
 
 __all__ = [
-    "PromptTrainer", "PromptedCLIP", "Prompts", "Sentences", "context_sentences", "template_sentences",
-    "word_embeddings",
+    "PromptTrainer", "PromptedCLIP", "Prompts", "Sentences", "context_sentences", "initial_context",
+    "template_sentences", "word_embeddings",
 ]  # fmt: skip

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
+FOLDER = "prompt_learner"  # where CoOp's users and tools look for Dassl's checkpoints
 STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
 
 
@@ -51,3 +53,12 @@ def differences(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor])
         for name in sorted(shapes[0].keys() | shapes[1].keys())
         if shapes[0].get(name) != shapes[1].get(name)
     ]
+
+
+def load_into(learner: nn.Module, tensors: dict[str, torch.Tensor], source: Path, what: str) -> None:
+    """Loads the tensors of the file `source`; ValueError if `learner` has others, which names `what` it is of."""
+    if wrong := differences(tensors, learner.state_dict()):
+        raise ValueError(
+            f"{source} does not fit {what} with this config: {'; '.join(wrong[:4])}{'; ...' if len(wrong) > 4 else ''}"
+        )
+    learner.load_state_dict(tensors)

@@ -24,3 +24,13 @@ def check_range(key: str, value: int, highest: int | None = None, why: str = "")
 def check_depth(key: str, value: int, tower: nn.Module) -> None:
     """Raises ValueError unless prompts of this depth fit a tower's Transformer."""
     check_range(key, value, tower.layers, "1 is shallow, the highest is every block of this tower")
+
+
+def check_image_size(cfg, clip_model: nn.Module) -> None:
+    """Raises ValueError unless INPUT.SIZE is what the image tower takes."""
+    size, takes = tuple(cfg.INPUT.SIZE), clip_model.visual.input_resolution
+    if size != (takes, takes):
+        raise ValueError(
+            f"INPUT.SIZE is {size}, but {cfg.MODEL.BACKBONE.NAME} takes ({takes}, {takes}): "
+            f'add INPUT.SIZE "({takes}, {takes})" to the command'
+        )

@@ -50,6 +50,12 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
     }
 
 
+def prompt_facts(trainer, result: dict) -> dict:
+    """What the header of prompts.safetensors says about the run."""
+    facts = {k: result[k] for k in ("trainer", "dataset", "shots", "seed", "classes", "backbone", "accuracy")}
+    return facts | {"classnames": trainer.model.names, "options": dict(trainer.options)}
+
+
 def versions() -> dict[str, str]:
     """What made a result: the project's commit and the packages that matter."""
     clip_package = next((name for name in ("clip", "clip-anytorch") if _version(name)), "")

@@ -1,24 +1,20 @@
-"""What a run leaves in its output directory, and how it goes on after a kill. Every write is atomic.
+"""What a run leaves in its output directory, beside resume.pt (resume.py). Every write is atomic.
 
 config.yaml          the resolved config
 predictions.csv      the last test, picture by picture
 result.json          the numbers of the last test, unrounded; tools read this, never the log
 prompts.safetensors  the learned tensors alone
-resume.pt            the state after the last finished epoch, plain values only (and resume.pt.previous)
 """
 
 import csv
 import hashlib
 import json
 import os
-import random
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -124,57 +120,6 @@ def save_prompts(path: Path, tensors: dict[str, torch.Tensor], metadata: dict) -
     """Writes the learned tensors; `metadata` goes into the file's header as JSON under "upt"."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda temporary: save_file(plain, temporary, {"upt": json.dumps(metadata)}))
-
-
-def rng_state() -> dict:
-    """The state of every random number generator that training draws from, as plain values and tensors."""
-    version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
-    state = {
-        "python": [version, list(words), gauss],
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
-
-
-def set_rng_state(state: dict) -> None:
-    """Inverse of `rng_state`."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def save_resume_point(directory: Path, state: dict) -> None:
-    """Writes resume.pt; the one before it stays as resume.pt.previous."""
-    path = Path(directory) / "resume.pt"
-    if path.is_file():
-        shutil.copyfile(path, _previous(path).with_suffix(".tmp"))
-        os.replace(_previous(path).with_suffix(".tmp"), _previous(path))
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def load_resume_point(directory: Path) -> dict | None:
-    """The newest readable resume point of a directory, or None; a damaged one is said in one line."""
-    newest = Path(directory) / "resume.pt"
-    for path in (newest, _previous(newest)):
-        if not path.is_file():
-            continue
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a truncated archive raises almost anything
-            print(f"Damaged {path} is passed over ({str(error).splitlines()[0][:100]})")
-    return None
-
-
-def _previous(path: Path) -> Path:
-    return path.with_name(path.name + ".previous")
 
 
 def few_shot_sha256(dataset) -> str:

@@ -9,13 +9,12 @@ import yaml
 from dassl.config import get_cfg_default
 from dassl.engine import TRAINER_REGISTRY
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from yacs.config import CfgNode
 
 from . import checkpoints
 
 PROMPTS = "prompts.safetensors"
-LEARNER = "prompt_learner"  # the folder of Dassl's checkpoints
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,6 @@ class SavedRun:
     source: Path
     tensors: dict[str, Tensor]
     classnames: list[str]
-
-    def load_into(self, learner: nn.Module, what: str) -> None:
-        """Loads the tensors; ValueError if `learner` has others, which names `what` it is of."""
-        if wrong := checkpoints.differences(self.tensors, learner.state_dict()):
-            raise ValueError(
-                f"{self.source} does not fit {what} with this config: {'; '.join(wrong[:4])}"
-                f"{'; ...' if len(wrong) > 4 else ''}"
-            )
-        learner.load_state_dict(self.tensors)
 
 
 def read_config(run: Path) -> CfgNode:
@@ -83,9 +73,9 @@ def read_run(run: Path, epoch: int | None = None) -> SavedRun:
         names = facts.get("classnames") or names
         if epoch is None:
             return SavedRun(prompts, tensors, names)
-    if not (run / LEARNER).is_dir() and epoch is None:
+    if not (run / checkpoints.FOLDER).is_dir() and epoch is None:
         return SavedRun(run, {}, names)  # as after zero-shot CLIP; a learner notices that its tensors are missing
-    path = checkpoints.find(run / LEARNER, epoch)
+    path = checkpoints.find(run / checkpoints.FOLDER, epoch)
     return SavedRun(path, checkpoints.read(path)[0], names)
 
 
@@ -102,6 +92,16 @@ def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"cannot read {path} ({' '.join(str(error).split())[:200]})") from error
     return tensors, facts
+
+
+def check_classes(run: Path, ours: list[str]) -> None:
+    """ValueError if a run says that its weights are of other classes than `ours`, as many as they may be."""
+    theirs = read_prompts(run / PROMPTS)[1].get("classnames") if (run / PROMPTS).is_file() else None
+    if theirs and theirs != ours:
+        raise ValueError(
+            f"{run} has weights for its own classes ({', '.join(theirs[:3])}, ...), but these are others "
+            f"({', '.join(ours[:3])}, ...): test it with the same data set and DATASET.SUBSAMPLE_CLASSES"
+        )
 
 
 def classes_in_predictions(run: Path) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .checks import check_range
 from .clip_loader import END, START, encode
 
 POSITIONS = ("end", "middle", "front")
@@ -72,3 +73,18 @@ def word_embeddings(clip_model: torch.nn.Module, words: str) -> torch.Tensor:
     if not ids:
         raise ValueError(f'CTX_INIT "{words}" holds no words; leave it empty for a random start')
     return clip_model.token_embedding.weight[ids].detach().float().clone()
+
+
+def initial_context(clip_model: torch.nn.Module, words: str, n_prompts: int, key: str) -> torch.Tensor:
+    """CoOp's start (P, D), fp32: the embeddings of `words`, or else `n_prompts` rows drawn from N(0, 0.02²).
+
+    Raises:
+        ValueError: no words, and the config key `key` asks for less than one prompt.
+    """
+    if words:
+        context = word_embeddings(clip_model, words)
+    else:
+        check_range(key, n_prompts)
+        context = torch.empty(n_prompts, clip_model.ln_final.weight.shape[0]).normal_(std=0.02)
+    print(f'Initial context: "{words or "(random)"}", {len(context)} tokens')
+    return context

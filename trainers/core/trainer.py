@@ -1,5 +1,7 @@
 """`PromptTrainer`: all that prompt methods share. A method adds a learner and its class sentences, nothing else."""
 
+import contextlib
+import io
 import time
 from pathlib import Path
 
@@ -11,13 +13,12 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import checkpoints, report, run_dir
+from . import checkpoints, report, resume, run_dir, run_reader
+from .checks import check_image_size
 from .clip_loader import load_clip
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
-
-MODEL_NAME = "prompt_learner"  # the checkpoint folder that CoOp's users and tools expect
 
 
 class PromptTrainer(TrainerX):
@@ -56,14 +57,14 @@ class PromptTrainer(TrainerX):
         if self.trainable:
             self.optim = build_optimizer(learner, cfg.OPTIM)
             self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
-            self.register_model(MODEL_NAME, learner, self.optim, self.sched)
+            self.register_model(checkpoints.FOLDER, learner, self.optim, self.sched)
 
     def build_network(self, classnames: list[str]) -> PromptedCLIP:
         """CLIP with this method's learner, on the device; needs `cfg` and `device` alone, so no data set."""
         name = self.cfg.MODEL.BACKBONE.NAME
         print(f"Loading CLIP (backbone: {name})")
         self.clip_model = load_clip(name)
-        self._check_image_size(self.clip_model)
+        check_image_size(self.cfg, self.clip_model)
         self.precision = choose_precision(self.options.PREC, self.device)
         learner = self.build_learner(self.clip_model, len(classnames))
         self.precision.cast(self.clip_model)
@@ -114,38 +115,19 @@ class PromptTrainer(TrainerX):
         self.train_seconds += time.perf_counter() - self._epoch_start
         super().after_epoch()
         if self.output_dir:
-            run_dir.save_resume_point(Path(self.output_dir), self._resume_state())
+            resume.save(self, Path(self.output_dir))
 
     def after_train(self) -> None:
         super().after_train()
-        for name in ("resume.pt", "resume.pt.previous"):  # the run is done: the Dassl checkpoint holds all there is
-            (Path(self.output_dir) / name).unlink(missing_ok=True)
-
-    def _resume_state(self) -> dict:
-        return {
-            "epoch": self.epoch + 1,
-            "learner": self.model.learner.state_dict(),
-            "optimizer": self.optim.state_dict(),
-            "scheduler": self.sched.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "best_result": float(self.best_result),
-            "train_seconds": self.train_seconds,
-            "rng": run_dir.rng_state(),
-        }
+        resume.remove(Path(self.output_dir))
 
     def resume_model_if_exist(self, directory: str) -> int:
         """Number of epochs that are done: from our resume point, bit for bit, or else from a Dassl checkpoint."""
-        state = run_dir.load_resume_point(Path(directory))
-        if state is None:
+        done = resume.restore(self, Path(directory))
+        if done is None:
             return super().resume_model_if_exist(directory)
-        self.model.learner.load_state_dict(state["learner"])
-        self.optim.load_state_dict(state["optimizer"])
-        self.sched.load_state_dict(state["scheduler"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.best_result, self.train_seconds = state["best_result"], state["train_seconds"]
-        run_dir.set_rng_state(state["rng"])
-        print(f"Resuming {directory} after epoch {state['epoch']}")
-        return state["epoch"]
+        print(f"Resuming {directory} after epoch {done}")
+        return done
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 
@@ -185,8 +167,7 @@ class PromptTrainer(TrainerX):
         result = report.result(self, results, test_seconds)
         directory = Path(self.output_dir)
         if self.trainable:
-            facts = {k: result[k] for k in ("trainer", "dataset", "shots", "seed", "classes", "backbone", "accuracy")}
-            facts |= {"classnames": self.model.names, "options": dict(self.options)}
+            facts = report.prompt_facts(self, result)
             run_dir.save_prompts(directory / "prompts.safetensors", self.model.learner.state_dict(), facts)
         run_dir.write_json(result, directory / "result.json")
 
@@ -202,29 +183,24 @@ class PromptTrainer(TrainerX):
 
         Raises:
             FileNotFoundError: no such checkpoint.
-            ValueError: the file holds other tensors than this trainer learns.
+            ValueError: the file holds other tensors than this trainer learns, or weights for other classes.
         """
         if not self.trainable:
             return
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
-        path = checkpoints.find(Path(directory) / MODEL_NAME, epoch)
+        path = checkpoints.find(Path(directory) / checkpoints.FOLDER, epoch)
         state, self._loaded_epoch = checkpoints.read(path)
-        if wrong := checkpoints.differences(state, self.model.learner.state_dict()):
-            raise ValueError(
-                f"{path} does not fit {type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME} with this config: "
-                f"{'; '.join(wrong[:4])}{'; ...' if len(wrong) > 4 else ''}"
-            )
-        self.model.learner.load_state_dict(state)
-        print(f'Loading weights to {MODEL_NAME} from "{path}" (epoch = {self._loaded_epoch})')
+        what = f"{type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME}"
+        checkpoints.load_into(self.model.learner, state, path, what)
+        if self.grows_with_classes():
+            run_reader.check_classes(Path(directory), self.model.names)
+        print(f'Loading weights to {checkpoints.FOLDER} from "{path}" (epoch = {self._loaded_epoch})')
 
-    # -- what a run says at its start -----------------------------------------------------------------------------
-
-    def _check_image_size(self, clip_model: nn.Module) -> None:
-        size, takes = tuple(self.cfg.INPUT.SIZE), clip_model.visual.input_resolution
-        if size != (takes, takes):
-            raise ValueError(
-                f"INPUT.SIZE is {size}, but {self.cfg.MODEL.BACKBONE.NAME} takes ({takes}, {takes}): "
-                f'add INPUT.SIZE "({takes}, {takes})" to the command'
-            )
+    def grows_with_classes(self) -> bool:
+        """Whether the learner's tensors have other shapes with one class more: then it is bound to its classes."""
+        with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):  # it is thrown away
+            other = self.build_learner(self.clip_model, len(self.model.names) + 1)
+        shapes = [[t.shape for t in learner.state_dict().values()] for learner in (self.model.learner, other)]
+        return shapes[0] != shapes[1]
