@@ -1,6 +1,7 @@
 """The one file that imports a CLIP package: OpenAI's `clip`, used as it is (on PyPI: `clip-anytorch`)."""
 
 import difflib
+import hashlib
 import os
 import warnings
 import zipfile
@@ -15,6 +16,8 @@ with warnings.catch_warnings():
 from clip import clip as clip_api
 from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
+
+from . import cache
 
 POCKET = "pocket"
 POCKET_FILE = Path(__file__).parents[2] / "assets" / "pocket" / "pocket.pt"
@@ -61,7 +64,41 @@ def load_clip(name: str) -> nn.Module:
     known = model.state_dict().keys()
     # build_model rounds to fp16; a checkpoint that holds fp32 keeps its precision
     model.load_state_dict({k: v.float() for k, v in state_dict.items() if k in known})
+    model.sha256 = _file_sha256(path, model)  # now, since its tensors may be cast later
     return model.eval().requires_grad_(False)
+
+
+def weights_sha256(clip_model: nn.Module) -> str:
+    """SHA-256 of a CLIP's weights: equal for two files with the same values, whatever their format and precision.
+
+    It is of the weights as `load_clip` read them; of a model from elsewhere, as they are now.
+    """
+    return getattr(clip_model, "sha256", None) or _tensors_sha256(clip_model.state_dict())
+
+
+def _file_sha256(path: Path, model: nn.Module) -> str:
+    """`weights_sha256` of the model just read from `path`; remembered (ViT-B/16: about 0.5 s) while the file stays.
+
+    Its change time is looked at beside its size: unlike the modification time, it cannot be copied from another file.
+    """
+    about = os.stat(path)
+    file = {"path": os.path.realpath(path), "bytes": about.st_size, "changed_ns": about.st_ctime_ns}
+    name = f"weights/{hashlib.sha256(file['path'].encode(errors='surrogateescape')).hexdigest()[:16]}.json"
+    known = cache.read(name)
+    if known.get("file") == file and isinstance(known.get("sha256"), str):
+        return known["sha256"]
+    sha256 = _tensors_sha256(model.state_dict())
+    cache.write(name, {"file": file, "sha256": sha256})
+    return sha256
+
+
+def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over the names, shapes and values (as fp32) of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].detach().float().cpu().contiguous().numpy())
+    return digest.hexdigest()
 
 
 def _checkpoint_path(name: str) -> Path:

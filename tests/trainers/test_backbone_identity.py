@@ -1,0 +1,48 @@
+"""Which weights a run was trained on: a hash of the values, not of the file's name or format."""
+
+import os
+
+import torch
+
+from tests.conftest import random_clip
+from trainers.core import clip_loader
+from trainers.core.clip_loader import load_clip, weights_sha256
+
+
+def saved(path, dtype=torch.float32, **changed) -> str:
+    """A checkpoint of the tiny CLIP, some of its tensors changed."""
+    state = {name: changed.get(name, tensor).to(dtype) for name, tensor in random_clip().state_dict().items()}
+    torch.save(state, path)
+    return str(path)
+
+
+def test_the_hash_is_of_the_values_whatever_the_file(tmp_path):
+    halves = random_clip().half().float().state_dict()
+    names = [saved(tmp_path / "a.pt", **halves), saved(tmp_path / "b.pt", torch.float16, **halves)]
+    models = [load_clip(name) for name in names]
+    assert weights_sha256(models[0]) == weights_sha256(models[1]) and len(weights_sha256(models[0])) == 64
+    loaded = weights_sha256(models[0])
+    assert weights_sha256(models[0].bfloat16()) == loaded  # a trainer casts the model later
+    assert weights_sha256(random_clip().half().float()) == loaded  # a model that was not read from a file
+    other = saved(tmp_path / "c.pt", **(halves | {"logit_scale": halves["logit_scale"] + 1}))
+    assert weights_sha256(load_clip(other)) != loaded
+
+
+def test_it_is_computed_once_a_file_and_anew_for_another_file_of_that_name(tmp_path, monkeypatch):
+    computed = []
+    compute = clip_loader._tensors_sha256
+    monkeypatch.setattr(clip_loader, "_tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
+    name = saved(tmp_path / "a.pt")
+    first = weights_sha256(load_clip(name))
+    assert weights_sha256(load_clip(name)) == first and len(computed) == 1
+    about = os.stat(name)
+    saved(name, logit_scale=torch.tensor(1.0))
+    os.utime(name, ns=(about.st_atime_ns, about.st_mtime_ns))  # as `cp -p` does
+    assert os.stat(name).st_size == about.st_size
+    assert weights_sha256(load_clip(name)) != first and len(computed) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("UPT_CACHE", str(tmp_path / "file"))
+    assert weights_sha256(load_clip(saved(tmp_path / "a.pt"))) == weights_sha256(random_clip())
