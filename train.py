@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 import datasets  # first of all that needs Dassl, since it puts right what Dassl needs on current PyTorch
 import trainers
+from tools.cli import one_line, status
 
 # isort: split
 from dassl.config import get_cfg_default
@@ -83,7 +84,7 @@ def _merge_file(cfg: CfgNode, path: str) -> None:
     try:
         cfg.merge_from_file(path)
     except (KeyError, ValueError, AssertionError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {_one_line(error)}") from error
+        raise ValueError(f"{path}: {one_line(error)}") from error
 
 
 def _merge_pairs(cfg: CfgNode, pairs: list) -> None:
@@ -99,7 +100,7 @@ def _merge_pairs(cfg: CfgNode, pairs: list) -> None:
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0) + [""]
             raise ValueError(f'unknown config key "{key}" (did you mean {near[0]}?)') from None
         except (ValueError, KeyError) as error:
-            raise ValueError(f'config key {key} cannot be "{value}": {_one_line(error)}') from error
+            raise ValueError(f'config key {key} cannot be "{value}": {one_line(error)}') from error
 
 
 def _keys(node: CfgNode, prefix: str = ""):
@@ -119,10 +120,6 @@ def _check(cfg: CfgNode) -> None:
             raise ValueError(f'unknown {kind} "{name}", choose one of {", ".join(known)}{hint}')
     if not cfg.MODEL.BACKBONE.NAME:
         raise ValueError("no backbone: give --config-file (configs/trainers/...) or --backbone ViT-B/16")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error.args[0] if error.args else error).split())
 
 
 def main(args: argparse.Namespace) -> None:
@@ -152,12 +149,11 @@ def main(args: argparse.Namespace) -> None:
         trainer.train()
 
 
+def cli(argv: list[str] | None = None) -> int:
+    """The exit status of a command line."""
+    arguments = parse_args(argv)
+    return status(lambda: main(arguments), hint=" (--debug shows where)", debug=arguments.debug)
+
+
 if __name__ == "__main__":
-    arguments = parse_args()
-    try:
-        main(arguments)
-    except (ValueError, FileNotFoundError) as error:
-        if arguments.debug:
-            raise
-        print(f"error: {_one_line(error)} (--debug shows where)", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(cli())
