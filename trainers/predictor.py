@@ -69,7 +69,7 @@ class Predictor:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, choose 1 or more")
         self.cfg, self.device, self.batch_size = cfg, device, batch_size
-        self.trainer = _bare_trainer(cfg, device)
+        self.trainer = bare_trainer(cfg, device)
         self.classnames = list(saved.classnames)
         quiet = contextlib.redirect_stdout(io.StringIO())  # what is built is said by train.py, not here
         with quiet, torch.random.fork_rng(devices=[]):  # a learner's random start is thrown away
@@ -158,7 +158,7 @@ class Predictor:
         return torch.cat(rows) if rows else torch.empty(0)
 
 
-def _bare_trainer(cfg, device: torch.device) -> PromptTrainer:
+def bare_trainer(cfg, device: torch.device) -> PromptTrainer:
     """The method's trainer with `cfg` and `device` alone: Dassl's own start would read the data set."""
     names = TRAINER_REGISTRY.registered_names()
     method = TRAINER_REGISTRY.get(cfg.TRAINER.NAME) if cfg.TRAINER.NAME in names else None
