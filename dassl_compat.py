@@ -9,7 +9,8 @@ Dassl's files are not touched; what it needs is put right in memory, once:
 
 One thing stays: before PyTorch 2.6, checkpoints with the schedule `multi_step` may be refused (it holds a Counter).
 
-The bundled `dassl` (folder `toolbox/`) has none of these faults and is left alone.
+The bundled `dassl` (folder `toolbox/`) has none of these faults. What is put into the place of either one's own is
+`read_image`, so that every picture, of a data set or given to a trained model, is read in one way.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ import pickle
 import sys
 import types
 
-__all__ = ["is_bundled", "which_dassl"]
+__all__ = ["is_bundled", "read_image", "to_rgb", "which_dassl"]
 
 WILDS_DATASETS = "dassl.data.datasets.dg.wilds"  # FMoW, IWildCam, Camelyon17
 
@@ -105,22 +106,60 @@ def load_checkpoint(fpath):
         raise
 
 
-def _repair_load_checkpoint():
-    """Replace the function in every module of Dassl that has the name."""
+def read_image(path):
+    """The picture file as an RGB PIL image; of an animation the first frame; an EXIF orientation is not applied.
+
+    Raises:
+        ValueError: in one line with the file's name, why it cannot be read.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return to_rgb(image)
+    except FileNotFoundError:
+        reason = "no such file"
+    except UnidentifiedImageError:
+        reason = "no picture, or of a kind that Pillow does not know" if os.path.getsize(path) else "the file is empty"
+    except Exception as error:  # damaged files raise almost anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+    raise ValueError(f"cannot read the picture {path} ({reason})")
+
+
+def to_rgb(image):
+    """The PIL image as RGB with 8 bits: 16-bit greys are scaled, which Pillow clips to white; alpha is left out.
+
+    Raises:
+        ValueError: pixels of 32 bits, whose white is not known.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # "I": Pillow before 11
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no known white: save it with 8 or 16 bits")
+    return image.convert("RGB")
+
+
+def _replace_in_dassl(name: str, function):
+    """Put the function in the place of the one of this name, in every module of Dassl that has it."""
     import dassl.utils
 
-    original = dassl.utils.load_checkpoint
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == "dassl" and getattr(module, "load_checkpoint", None) is original:
-            module.load_checkpoint = load_checkpoint
+    original = getattr(dassl.utils, name)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.split(".")[0] == "dassl" and getattr(module, name, None) is original:
+            setattr(module, name, function)
 
 
 def _repair():
-    if is_bundled() or getattr(dassl, "_repaired_by_compat", False):
+    if getattr(dassl, "_repaired_by_compat", False):
         return
-    _import_engine()
-    _repair_warmup()
-    _repair_load_checkpoint()
+    if not is_bundled():
+        _import_engine()
+        _repair_warmup()
+        _replace_in_dassl("load_checkpoint", load_checkpoint)
+    _replace_in_dassl("read_image", read_image)
     dassl._repaired_by_compat = True
 
 

@@ -17,8 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
+import dassl_compat
 import datasets  # before dassl: it makes Dassl.pytorch importable
 
 # isort: split
@@ -56,9 +55,8 @@ def unreadable(paths: list[Path]) -> list[str]:
 
     def is_bad(path):
         try:
-            with Image.open(path) as image:
-                image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            dassl_compat.read_image(path)
+        except ValueError:
             return True
         return False
 

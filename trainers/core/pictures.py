@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dassl.utils import read_image
 from PIL import Image
+
+from dassl_compat import read_image, to_rgb
 
 Picture = str | Path | Image.Image
 
@@ -15,13 +16,7 @@ def open_picture(picture: Picture) -> Image.Image:
         ValueError: neither a path nor a PIL image, or a file that cannot be decoded; one line with its name.
     """
     if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
+        return to_rgb(picture)
     if not isinstance(picture, (str, Path)):
         raise ValueError(f"cannot take a {type(picture).__name__} as a picture: give a path or a PIL image")
-    try:
-        return read_image(str(picture))
-    except Exception as error:  # damaged files raise almost anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"cannot read the picture {picture} ({reason if Path(picture).exists() else 'no such file'})"
-        ) from error
+    return read_image(picture)
