@@ -42,7 +42,7 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
         "trainable_parameters": sum(p.numel() for p in learned),
         "train_seconds": round(trainer.train_seconds, 3),
         "test_seconds": round(test_seconds, 3),
-        "peak_memory_mb": round(_peak_memory_mb(trainer.device), 1),
+        "peak_memory_mb": round(peak_memory_mb(trainer.device), 1),
         "device": _device_name(trainer.device),
         "few_shot_sha256": run_dir.few_shot_sha256(trainer.dm.dataset),
         "command": sys.argv,
@@ -80,7 +80,7 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def peak_memory_mb(device: torch.device) -> float:
     """Of the GPU if there is one, else of the process; MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
