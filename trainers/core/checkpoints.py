@@ -1,5 +1,8 @@
 """Finding, reading and checking checkpoints in Dassl's layout."""
 
+import contextlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -7,6 +10,17 @@ from torch import nn
 
 FOLDER = "prompt_learner"  # where CoOp's users and tools look for Dassl's checkpoints
 STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
+
+
+@contextlib.contextmanager
+def disk_errors(directory: Path) -> Iterator[None]:
+    """Turns the RuntimeError with which torch.save ends on a full disk into an OSError that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        free = shutil.disk_usage(directory).free / 2**20
+        reason = str(error).splitlines()[0][:100]
+        raise OSError(f"cannot write a checkpoint to {directory}, which has {free:.1f} MB left ({reason})") from error
 
 
 def find(folder: Path, epoch: int | None = None) -> Path:

@@ -1,22 +1,29 @@
-"""How a killed run goes on: its state after the last finished epoch, plain values only, in resume.pt."""
+"""How a killed run goes on: its state after the last finished epoch, plain values only, in resume.pt.
 
-import os
+A file is one line, HEADER and the SHA-256 of all that follows it, and then what torch.save writes.
+"""
+
+import hashlib
+import io
 import random
-import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from .clip_loader import weights_sha256
+from .identity import check_backbone
 from .run_dir import write_atomically
 
 NAMES = ("resume.pt", "resume.pt.previous")
+HEADER = b"UPT resume point, SHA-256 "
 
 
-def save(trainer, directory: Path) -> None:
-    """Writes the state of a trainer that has finished an epoch; the one before it stays as resume.pt.previous."""
+def save(trainer, directory: Path, done: int) -> None:
+    """Writes the state of a trainer that has finished `done` epochs; the one before stays as resume.pt.previous."""
     state = {
-        "epoch": trainer.epoch + 1,
+        "epoch": done,
+        "backbone_sha256": weights_sha256(trainer.clip_model),
         "learner": trainer.model.learner.state_dict(),
         "optimizer": trainer.optim.state_dict(),
         "scheduler": trainer.sched.state_dict(),
@@ -25,18 +32,24 @@ def save(trainer, directory: Path) -> None:
         "train_seconds": trainer.train_seconds,
         "rng": rng_state(),
     }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
     newest, previous = (directory / name for name in NAMES)
-    if newest.is_file():
-        shutil.copyfile(newest, previous.with_suffix(".tmp"))
-        os.replace(previous.with_suffix(".tmp"), previous)
-    write_atomically(newest, lambda temporary: torch.save(state, temporary))
+    write_atomically(newest, lambda path: path.write_bytes(_header(content) + content), previous)
 
 
 def restore(trainer, directory: Path) -> int | None:
-    """Puts the newest readable state into the trainer, bit for bit; returns the epochs that are done, or None."""
+    """Puts the newest undamaged state into the trainer, bit for bit; returns the epochs that are done, or None.
+
+    Raises:
+        ValueError: the run was started on other weights of the same name.
+    """
     state = read(directory)
     if state is None:
         return None
+    fix = "give MODEL.BACKBONE.NAME the weights that it was started on, or choose another OUTPUT_DIR"
+    check_backbone(state["backbone_sha256"], trainer.clip_model, directory, fix)
     trainer.model.learner.load_state_dict(state["learner"])
     trainer.optim.load_state_dict(state["optimizer"])
     trainer.sched.load_state_dict(state["scheduler"])
@@ -47,15 +60,26 @@ def restore(trainer, directory: Path) -> int | None:
 
 
 def read(directory: Path) -> dict | None:
-    """The newest readable state of a directory, or None; a damaged one is said in one line."""
+    """The newest undamaged state of a directory, or None; a damaged one, and what is used instead, is said."""
+    damaged = []
     for path in (directory / name for name in NAMES):
         if not path.is_file():
             continue
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a truncated archive raises almost anything
-            print(f"Damaged {path} is passed over ({str(error).splitlines()[0][:100]})")
+        header, _, content = path.read_bytes().partition(b"\n")
+        if header + b"\n" != _header(content):
+            damaged.append(path.name)
+            continue
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if damaged:
+            print(f"Damaged {directory / damaged[0]} is passed over: {path.name} is used, of epoch {state['epoch']}")
+        return state
+    if damaged:
+        print(f"Damaged {' and '.join(damaged)} in {directory}: the run goes on from Dassl's checkpoint or starts anew")
     return None
+
+
+def _header(content: bytes) -> bytes:
+    return HEADER + hashlib.sha256(content).hexdigest().encode() + b"\n"
 
 
 def remove(directory: Path) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 from yacs.config import CfgNode
+
+from . import checkpoints
 
 # Keys that cannot change a result: runs that differ in them alone are the same run.
 NEUTRAL_KEYS = (
@@ -26,19 +28,56 @@ NEUTRAL_KEYS = (
     "TRAIN.CHECKPOINT_FREQ",
 )  # fmt: skip
 
+TEMPORARY = ".tmp"  # how the names of files end that are being written
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write(temporary)` and renames the file to `path`, so that a kill leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
+
+def write_atomically(path: Path, write: Callable[[Path], object], previous: Path | None = None) -> None:
+    """Calls `write(temporary)` and renames the file to `path`, so that a kill leaves the old file or the new one.
+
+    The content is on the disk before it gets its name, so that this holds when the machine stops, too.
+
+    Args:
+        previous: the name that an old file gets instead of being replaced.
+
+    Raises:
+        OSError: it names `path`, e.g. for a full disk.
+    """
+    temporary = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=TEMPORARY)
+        os.close(handle)
         write(Path(temporary))
         os.chmod(temporary, 0o644)
+        sync(Path(temporary))
+        if previous and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        sync(path.parent)
+    except BaseException as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and str(error.filename or TEMPORARY).endswith(TEMPORARY):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some file systems can do it with files alone
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes what a kill left half written; nobody else may be at work in the directory."""
+    for path in [*directory.glob(f".*{TEMPORARY}"), *directory.glob(f"{checkpoints.FOLDER}/*.part")]:
+        path.unlink(missing_ok=True)
 
 
 def write_json(content: object, path: Path) -> None:
@@ -100,7 +139,7 @@ def config_difference(cfg: CfgNode, directory: Path) -> list[str]:
 
 
 def claim(cfg: CfgNode) -> None:
-    """Writes config.yaml; a directory that holds a run with another config is left as it is.
+    """Writes config.yaml and removes leftovers; a directory that holds a run with another config is left as it is.
 
     Raises:
         ValueError: the run that is there has another config; the message shows the difference.
@@ -113,13 +152,24 @@ def claim(cfg: CfgNode) -> None:
             f"{cfg.OUTPUT_DIR} holds a run with another config ({'; '.join(difference[:6])}"
             f"{'; ...' if len(difference) > 6 else ''}): choose another OUTPUT_DIR or delete that one"
         )
+    remove_leftovers(Path(cfg.OUTPUT_DIR))
     write_atomically(Path(cfg.OUTPUT_DIR) / "config.yaml", lambda temporary: temporary.write_text(cfg.dump()))
 
 
 def save_prompts(path: Path, tensors: dict[str, torch.Tensor], metadata: dict) -> None:
     """Writes the learned tensors; `metadata` goes into the file's header as JSON under "upt"."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(plain, temporary, {"upt": json.dumps(metadata)}))
+    content = save(plain, {"upt": json.dumps(metadata)})
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def finished_seconds(directory: Path, epochs: int) -> float:
+    """The training time that the result of a finished run of so many epochs says, or 0."""
+    try:
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+        return float(result["train_seconds"]) if result["epochs"] == epochs else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def few_shot_sha256(dataset) -> str:

@@ -13,7 +13,7 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import checkpoints, report, resume, run_dir, run_reader
+from . import anomaly, checkpoints, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
 from .precision import choose_precision
@@ -99,7 +99,7 @@ class PromptTrainer(TrainerX):
         with self.precision.context():
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels)
-        self.detect_anomaly(loss)
+        anomaly.check_loss(self, loss, batch)
         self.model_zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optim)
@@ -108,26 +108,40 @@ class PromptTrainer(TrainerX):
             self.update_lr()  # Dassl leaves the schedule to the trainer: once an epoch
         return {"loss": loss.item(), "acc": compute_accuracy(logits, labels)[0].item()}
 
+    def before_train(self) -> None:
+        super().before_train()
+        if self.output_dir and not self.start_epoch:  # killed in the first epoch, it starts with the same numbers
+            resume.save(self, Path(self.output_dir), 0)
+
     def before_epoch(self) -> None:
         self._epoch_start = time.perf_counter()
 
     def after_epoch(self) -> None:
         self.train_seconds += time.perf_counter() - self._epoch_start
+        anomaly.check_learned(self)
         super().after_epoch()
         if self.output_dir:
-            resume.save(self, Path(self.output_dir))
+            resume.save(self, Path(self.output_dir), self.epoch + 1)
 
     def after_train(self) -> None:
         super().after_train()
-        resume.remove(Path(self.output_dir))
+        if self.output_dir:
+            resume.remove(Path(self.output_dir))
 
     def resume_model_if_exist(self, directory: str) -> int:
         """Number of epochs that are done: from our resume point, bit for bit, or else from a Dassl checkpoint."""
-        done = resume.restore(self, Path(directory))
+        done = resume.restore(self, Path(directory)) if directory else None
         if done is None:
-            return super().resume_model_if_exist(directory)
-        print(f"Resuming {directory} after epoch {done}")
+            done = super().resume_model_if_exist(directory)
+            self.train_seconds = run_dir.finished_seconds(Path(directory), done)
+        else:
+            print(f"Resuming {directory} after epoch {done}")
+        self.epoch = max(done - 1, 0)
         return done
+
+    def save_model(self, epoch: int, directory: str, *args, **kwargs) -> None:
+        with checkpoints.disk_errors(Path(directory)):
+            super().save_model(epoch, directory, *args, **kwargs)
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 
@@ -146,7 +160,7 @@ class PromptTrainer(TrainerX):
         for batch in tqdm(loader, desc=split, leave=False):
             images, labels = self.parse_batch_test(batch)
             logits = self.model_inference(images)
-            self.detect_anomaly(logits)  # the arg max of NaN is a class, too
+            anomaly.check_logits(self, logits, batch)
             self.evaluator.process(logits, labels)
             confidence, predicted = logits.float().softmax(dim=-1).max(dim=-1)
             columns = (labels, predicted, confidence)

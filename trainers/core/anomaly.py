@@ -1,0 +1,48 @@
+"""NaN and infinite values: training stops before they spread, and says where they came up."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+FILES_NAMED = 4
+
+
+def check_loss(trainer, loss: Tensor, batch: dict) -> None:
+    """Raises FloatingPointError unless the loss of a training batch is finite."""
+    if not torch.isfinite(loss).all():
+        step = f"step {trainer.batch_idx + 1} of {trainer.num_batches} with {_files(batch)}"
+        raise FloatingPointError(f"{_epoch(trainer)}, {step}: the loss is NaN or infinite. {_advice(trainer)}")
+
+
+def check_learned(trainer) -> None:
+    """Raises FloatingPointError unless all that is learned is finite; called before it is saved."""
+    if wrong := [name for name, value in trainer.trainable.items() if not torch.isfinite(value).all()]:
+        raise FloatingPointError(f"{_epoch(trainer)}: {', '.join(wrong)} became NaN or infinite. {_advice(trainer)}")
+
+
+def check_logits(trainer, logits: Tensor, batch: dict) -> None:
+    """Raises FloatingPointError unless the outputs for a test batch are finite: the arg max of NaN is a class, too."""
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(f"test of {_files(batch)}: an output is NaN or infinite. {_precision(trainer)}")
+
+
+def _epoch(trainer) -> str:
+    return f"epoch {trainer.epoch + 1} of {trainer.max_epoch}"
+
+
+def _files(batch: dict) -> str:
+    paths: Sequence[str] = batch.get("impath", ())
+    more = f" and {len(paths) - FILES_NAMED} more" if len(paths) > FILES_NAMED else ""
+    return f"{', '.join(paths[:FILES_NAMED])}{more}"
+
+
+def _advice(trainer) -> str:
+    kept = f"{trainer.output_dir} keeps the state after epoch {trainer.epoch}. " if trainer.output_dir else ""
+    rate = f"A lower OPTIM.LR than {trainer.cfg.OPTIM.LR} may help, in another OUTPUT_DIR. "
+    return kept + rate + _precision(trainer)
+
+
+def _precision(trainer) -> str:
+    key, name = f"TRAINER.{type(trainer).__name__.upper()}.PREC", trainer.precision.name
+    return "Look at these pictures, too" if name == "fp32" else f"So may {key} fp32, since this is {name}"
