@@ -5,7 +5,6 @@
 """
 
 import argparse
-import difflib
 import os
 import sys
 from pathlib import Path
@@ -23,6 +22,9 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
+
+from trainers.core.checks import did_you_mean
+from trainers.core.config_check import check_config, leaves
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -67,7 +69,7 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
         "INPUT.TRANSFORMS": args.transforms, "MODEL.BACKBONE.NAME": args.backbone, "MODEL.HEAD.NAME": args.head,
     }  # fmt: skip
     pairs = [item for key, value in named.items() if value for item in (key, value)]
-    pairs += ["SEED", args.seed] if args.seed >= 0 else []  # 0 is a seed, too
+    pairs += ["SEED", args.seed] if args.seed != -1 else []  # 0 is a seed, too
     _merge_pairs(cfg, pairs)
     _merge_pairs(cfg, args.opts)
     # more workers than cores only take each other's time
@@ -96,16 +98,10 @@ def _merge_pairs(cfg: CfgNode, pairs: list) -> None:
         try:
             cfg.merge_from_list([key, value])
         except AssertionError:
-            keys = list(_keys(cfg))
-            near = difflib.get_close_matches(key, keys, n=1, cutoff=0) + [""]
-            raise ValueError(f'unknown config key "{key}" (did you mean {near[0]}?)') from None
+            keys = [name for name, _ in leaves(cfg)]
+            raise ValueError(f'unknown config key "{key}"{did_you_mean(key, keys)}') from None
         except (ValueError, KeyError) as error:
             raise ValueError(f'config key {key} cannot be "{value}": {one_line(error)}') from error
-
-
-def _keys(node: CfgNode, prefix: str = ""):
-    for key, value in node.items():
-        yield from _keys(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
 
 
 def _check(cfg: CfgNode) -> None:
@@ -115,11 +111,11 @@ def _check(cfg: CfgNode) -> None:
     ):
         registered = known if kind == "data set" else TRAINER_REGISTRY.registered_names()
         if name not in registered:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(name, known) if name else ""
             raise ValueError(f'unknown {kind} "{name}", choose one of {", ".join(known)}{hint}')
     if not cfg.MODEL.BACKBONE.NAME:
         raise ValueError("no backbone: give --config-file (configs/trainers/...) or --backbone ViT-B/16")
+    check_config(cfg)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,6 +1,18 @@
-"""Checks of a method's config that several methods share; each error names the value, the choices and the fix."""
+"""Checks that several methods share; each error names the value, the choices and the fix."""
+
+import difflib
+from collections.abc import Iterable
 
 from torch import nn
+
+MOST_PROMPTS = 1000  # several times what any paper has used; far more would not fit into memory
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " (did you mean UPT?)" for "upt": the known name most like this one; empty if none are known."""
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
 def require_vit(trainer, clip_model: nn.Module) -> nn.Module:
@@ -13,12 +25,10 @@ def require_vit(trainer, clip_model: nn.Module) -> nn.Module:
     return clip_model.visual
 
 
-def check_range(key: str, value: int, highest: int | None = None, why: str = "") -> None:
+def check_range(key: str, value: int, highest: int = MOST_PROMPTS, why: str = "") -> None:
     """Raises ValueError unless 1 <= value <= highest."""
-    if value < 1 or (highest is not None and value > highest):
-        raise ValueError(
-            f"{key} is {value}, choose 1{'' if highest is None else f' to {highest}'}{why and f' ({why})'}"
-        )
+    if not 1 <= value <= highest:
+        raise ValueError(f"{key} is {value}, choose 1 to {highest}{why and f' ({why})'}")
 
 
 def check_depth(key: str, value: int, tower: nn.Module) -> None:

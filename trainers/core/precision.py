@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .checks import did_you_mean
+
 CHOICES = ("auto", "fp32", "fp16", "bf16", "amp")
 
 
@@ -50,7 +52,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
         ValueError: `name` is none of `CHOICES`.
     """
     if name not in CHOICES:
-        raise ValueError(f'PREC is "{name}", choose one of {", ".join(CHOICES)}')
+        raise ValueError(f'PREC is "{name}", choose one of {", ".join(CHOICES)}{did_you_mean(name, CHOICES)}')
     half = _half_dtype(device)
     if name == "fp32" or (name == "auto" and half is None):
         return Precision("fp32", device)
