@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tools import locks
 from tools.plan import ROOT, Run
 
 TRAIN = ROOT / "train.py"
@@ -71,7 +72,7 @@ class Children:
             process = subprocess.Popen(
                 [sys.executable, str(TRAIN), *run.arguments()],
                 cwd=ROOT,
-                env=os.environ | environment | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | environment | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock],
