@@ -138,20 +138,19 @@ def config_difference(cfg: CfgNode, directory: Path) -> list[str]:
     ]
 
 
-def claim(cfg: CfgNode) -> None:
-    """Writes config.yaml and removes leftovers; a directory that holds a run with another config is left as it is.
-
-    Raises:
-        ValueError: the run that is there has another config; the message shows the difference.
-    """
-    if not cfg.OUTPUT_DIR:
-        return
-    difference = config_difference(cfg, Path(cfg.OUTPUT_DIR))
-    if difference:
+def check_config_there(cfg: CfgNode) -> None:
+    """Raises ValueError, which shows the difference, if the output directory holds a run with another config."""
+    if difference := config_difference(cfg, Path(cfg.OUTPUT_DIR)) if cfg.OUTPUT_DIR else []:
         raise ValueError(
             f"{cfg.OUTPUT_DIR} holds a run with another config ({'; '.join(difference[:6])}"
             f"{'; ...' if len(difference) > 6 else ''}): choose another OUTPUT_DIR or delete that one"
         )
+
+
+def claim(cfg: CfgNode) -> None:
+    """Writes config.yaml and removes leftovers."""
+    if not cfg.OUTPUT_DIR:
+        return
     remove_leftovers(Path(cfg.OUTPUT_DIR))
     write_atomically(Path(cfg.OUTPUT_DIR) / "config.yaml", lambda temporary: temporary.write_text(cfg.dump()))
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from . import anomaly, checkpoints, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
+from .config_check import check_config
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
@@ -45,10 +46,15 @@ class PromptTrainer(TrainerX):
         """This trainer's own node of the config."""
         return self.cfg.TRAINER[type(self).__name__.upper()]
 
+    def check_cfg(self, cfg) -> None:
+        """Dassl calls it before anything is loaded."""
+        check_config(cfg)
+        run_dir.check_config_there(cfg)
+
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
-        run_dir.claim(cfg)
         self.model = self.build_network(classnames)
+        run_dir.claim(cfg)  # now that the config has been found to work: a wrong one must not bar the right one
         learner = self.model.learner
         n_frozen = sum(p.numel() for p in self.model.parameters() if not p.requires_grad)
         self.scaler = self.precision.loss_scaler()
