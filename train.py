@@ -5,6 +5,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from yacs.config import CfgNode
 
 import datasets  # first of all that needs Dassl, since it puts right what Dassl needs on current PyTorch
 import trainers
+from tools import locks
 from tools.cli import one_line, status
 
 # isort: split
@@ -45,6 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--eval-only", action="store_true", help="test the prompts of --model-dir")
     add("--model-dir", default="", help="a run's output directory, for --eval-only")
     add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
+    add("--deterministic", action="store_true", help="the same numbers on a GPU each time, at some cost in speed")
     add("--no-train", action="store_true", help="build everything and stop")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys, at the end of the line")
@@ -118,14 +121,32 @@ def _check(cfg: CfgNode) -> None:
     check_config(cfg)
 
 
+def set_deterministic(seed: int) -> None:
+    """Makes operations whose order of summing is free on a GPU keep one order; one that cannot raises RuntimeError."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    print("Deterministic algorithms" + ("" if seed >= 0 else ", but no --seed: each run draws other random numbers"))
+
+
 def main(args: argparse.Namespace) -> None:
     cfg = setup_cfg(args)
+    # of the processes that torchrun starts for one run, the first holds the lock
+    is_first = os.environ.get("RANK", "0") == "0"
+    with locks.hold(Path(cfg.OUTPUT_DIR)) if cfg.OUTPUT_DIR and is_first else contextlib.nullcontext():
+        run(cfg, args)
+
+
+def run(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """What the command line asks for, with its config."""
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
     if cfg.OUTPUT_DIR:
         setup_logger(cfg.OUTPUT_DIR)
-    if torch.cuda.is_available() and cfg.USE_CUDA:
+    if args.deterministic:
+        set_deterministic(cfg.SEED)
+    elif torch.cuda.is_available() and cfg.USE_CUDA:
         torch.backends.cudnn.benchmark = True
     print("***************\n** Arguments **\n***************")
     print("\n".join(f"{key}: {value}" for key, value in sorted(vars(args).items())))
@@ -148,7 +169,8 @@ def main(args: argparse.Namespace) -> None:
 def cli(argv: list[str] | None = None) -> int:
     """The exit status of a command line."""
     arguments = parse_args(argv)
-    return status(lambda: main(arguments), hint=" (--debug shows where)", debug=arguments.debug)
+    stopped = "Stopped" + ("; the same command goes on after the last finished epoch" if arguments.output_dir else "")
+    return status(lambda: main(arguments), stopped, hint=" (--debug shows where)", debug=arguments.debug)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def status(main: Callable[[], int | None], stopped: str = "Stopped", hint: str =
     except BrokenPipeError:  # the reader has left, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if debug:
             raise
         print(f"error: {one_line(error)}{hint}", file=sys.stderr)
