@@ -31,7 +31,7 @@ if __name__ == "__main__":
         python_requires=">=3.10",
         install_requires=REQUIRED,
         extras_require={"pictures": PICTURES, "slurm": CLUSTER, "export": EXPORT, "dev": DEVELOPMENT},
-        py_modules=["dassl_compat"],
+        py_modules=["dassl_compat", "upt_cache"],
         packages=["upt.trainers", "upt.trainers.core", "upt.datasets", *(f"upt.{name}" for name in DATA)],
         package_dir={
             "upt.trainers": "trainers",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
 
-from .cache import cache_dir, write_json
+from upt_cache import cache_dir, write_json
+
 from .config import option
 from .make_split import SPLIT_SEED
 from .sampling import few_shot, select_classes

@@ -3,7 +3,8 @@
 import math
 import random
 
-from .cache import cache_dir, read_json, write_json
+from upt_cache import cache_dir, read_json, write_json
+
 from .make_split import group_by_label
 from .split import Item, Split, fingerprint
 
@@ -28,8 +29,8 @@ def few_shot(split: Split, shots: int, seed: int, dataset: str) -> Split:
         drawn = _read(path, split, shots)
         if drawn is None:
             drawn = _draw(split, shots, random.Random(seed))
-            print(f"Saving preprocessed few-shot data to {path}")
-            write_json(path, {"train": drawn.train, "val": drawn.val})
+            if write_json(path, {"train": drawn.train, "val": drawn.val}):
+                print(f"Saving preprocessed few-shot data to {path}")
         else:
             print(f"Loading preprocessed few-shot data from {path}")
     _announce_short_classes(drawn.train, shots)

@@ -17,7 +17,7 @@ from clip import clip as clip_api
 from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
 
-from . import cache
+from upt_cache import cache_dir, read_json, write_json
 
 POCKET = "pocket"
 POCKET_FILE = Path(__file__).parents[2] / "assets" / "pocket" / "pocket.pt"
@@ -83,12 +83,13 @@ def _file_sha256(path: Path, model: nn.Module) -> str:
     """
     about = os.stat(path)
     file = {"path": os.path.realpath(path), "bytes": about.st_size, "changed_ns": about.st_ctime_ns}
-    name = f"weights/{hashlib.sha256(file['path'].encode(errors='surrogateescape')).hexdigest()[:16]}.json"
-    known = cache.read(name)
-    if known.get("file") == file and isinstance(known.get("sha256"), str):
+    name = hashlib.sha256(file["path"].encode(errors="surrogateescape")).hexdigest()[:16]
+    memory = cache_dir() / "weights" / f"{name}.json"
+    known = read_json(memory)
+    if isinstance(known, dict) and known.get("file") == file and isinstance(known.get("sha256"), str):
         return known["sha256"]
     sha256 = _tensors_sha256(model.state_dict())
-    cache.write(name, {"file": file, "sha256": sha256})
+    write_json(memory, {"file": file, "sha256": sha256})
     return sha256
 
 
