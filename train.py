@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 
 import torch
-import yaml
 from yacs.config import CfgNode
 
 import datasets  # first of all that needs Dassl, since it puts right what Dassl needs on current PyTorch
 import trainers
 from tools import locks
-from tools.cli import one_line, status
+from tools.cli import Parser, one_line, status
 
 # isort: split
 from dassl.config import get_cfg_default
@@ -26,11 +25,11 @@ from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 from trainers.core.checks import did_you_mean
-from trainers.core.config_check import check_config, leaves
+from trainers.core.config_check import check_config, leaves, read_yaml
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--output-dir", default="", help="where the run goes; a run that was killed goes on from there")
@@ -86,9 +85,13 @@ def _merge_file(cfg: CfgNode, path: str) -> None:
     if not Path(path).is_file():
         near = sorted(p.stem for p in Path(path).parent.glob("*.yaml"))
         raise FileNotFoundError(f"no config file {path} ({Path(path).parent} has: {', '.join(near) or 'no YAML'})")
+    content, known = read_yaml(Path(path)), [name for name, _ in leaves(cfg)]
+    for key, _ in leaves(content):
+        if key not in known:
+            raise ValueError(f'{path}: unknown config key "{key}"{did_you_mean(key, known)}')
     try:
-        cfg.merge_from_file(path)
-    except (KeyError, ValueError, AssertionError, yaml.YAMLError) as error:
+        cfg.merge_from_other_cfg(CfgNode(content))
+    except (ValueError, AssertionError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
 
 
@@ -168,9 +171,10 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 def cli(argv: list[str] | None = None) -> int:
     """The exit status of a command line."""
-    arguments = parse_args(argv)
-    stopped = "Stopped" + ("; the same command goes on after the last finished epoch" if arguments.output_dir else "")
-    return status(lambda: main(arguments), stopped, hint=" (--debug shows where)", debug=arguments.debug)
+    words = sys.argv[1:] if argv is None else argv
+    goes_on = any(word.startswith("--output-dir") for word in words)
+    stopped = "Stopped" + ("; the same command goes on after the last finished epoch" if goes_on else "")
+    return status(lambda: main(parse_args(words)), stopped, " (--debug shows where)", debug="--debug" in words)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How every command line ends: what a user can put right is one line and exit status 2, never a traceback."""
 
+import argparse
 import os
 import re
 import sys
@@ -8,6 +9,13 @@ from typing import NoReturn
 
 USER_ERROR = 2  # the exit status that says: you must change something
 LONGEST = 1000  # characters of an error; a class name or an entry of a file can be of any length
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are raised, to end as all errors do, without the usage of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; -h lists all options")
 
 
 def run(main: Callable[[], int | None], stopped: str = "Stopped") -> NoReturn:

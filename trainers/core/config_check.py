@@ -1,13 +1,15 @@
-"""A look at a merged config before anything is loaded: what Dassl and torch would take and then fail at, or quietly do
-something else with."""
+"""Config files, and a look at a merged config before anything is loaded: what Dassl and torch would take and then fail
+at, or quietly do something else with."""
 
 import contextlib
 import functools
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
+import yaml
 from dassl.data.transforms import build_transform
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import nn
@@ -84,11 +86,47 @@ RULES: dict[str, Rule] = {
 }
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML of plain values; a key that stands twice, of which YAML would take the last, is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"{key} stands twice in line {node.start_mark.line + 1} and below")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict:
+    """The nested keys and values of a config file.
+
+    Raises:
+        ValueError: in one line with the file's name, why it is no config file.
+        OSError: it cannot be read.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)
+        good = isinstance(content, dict) and all(isinstance(key, str) for key in _keys(content))
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a node may hold itself
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    if not good:
+        raise ValueError(f"{path} is no config file: it must hold keys and values, such as OPTIM: {{LR: 0.002}}")
+    return content
+
+
+def _keys(content: dict) -> Iterator[object]:
+    for key, value in content.items():
+        yield key
+        yield from _keys(value) if isinstance(value, dict) else ()
+
+
 def check_config(cfg) -> None:
     """Raises ValueError, in one line, where a merged config makes no sense whatever the data and the backbone are."""
     for key, value in leaves(cfg):
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{key} is {value}, choose a finite number")
+        if value is None:
+            raise ValueError(f"{key} is None, give it a value or leave it out")
     precision = f"TRAINER.{cfg.TRAINER.NAME.upper()}.PREC"
     for key, (is_good, choices) in {**RULES, precision: one_of(*PRECISIONS)}.items():
         value = functools.reduce(lambda node, name: node[name], key.split("."), cfg)
@@ -97,8 +135,8 @@ def check_config(cfg) -> None:
         except TypeError:  # parts of a list are of any type
             good = False
         if not good:
-            names = choices.removeprefix("one of ").split(", ") if isinstance(value, str) else []
-            raise ValueError(f"{key} is {value!r}, choose {choices}{did_you_mean(value, names)}")
+            near = did_you_mean(value, choices.removeprefix("one of ").split(", ")) if isinstance(value, str) else ""
+            raise ValueError(f"{key} is {value!r}, choose {choices}{near}")
     loader = cfg.DATALOADER.TRAIN_X
     if loader.SAMPLER == "RandomClassSampler" and loader.BATCH_SIZE < loader.N_INS:
         raise ValueError(
