@@ -57,26 +57,40 @@ class PromptedCLIP(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C), fp32, of images (B, 3, height, width)."""
-        full_precision = torch.autocast(images.device.type, enabled=False)  # mixed precision is for the towers alone
+        prompts = self._image_prompts()
+        features = self.image_features(images, prompts)
+        return self.classify(features, None if self.image_specific else prompts)  # one pass of the learner for both
+
+    def classify(self, features: Tensor, prompts: Prompts | None = None) -> Tensor:
+        """Logits (B, C), fp32, of images whose normalised features (B, E) are known."""
+        with _full_precision(features):
+            if prompts is None:
+                prompts = self.learner(features) if self.image_specific else self.learner()
         if self.image_specific:
-            image = self.image_features(images, Prompts())
-            with full_precision:
-                prompts = self.learner(image)
             # Image by image: the classes of one image share its prefix, and memory does not grow with the batch.
             text = torch.stack([self._encode_text(one) for one in prompts.text])  # (B, C, E)
         else:
-            with full_precision:
-                prompts = self.learner()
             text = self._text_features(prompts.text)
-            image = self.image_features(images, prompts)
-        with full_precision:
-            cosines = torch.einsum("bce,be->bc", text, image) if self.image_specific else image @ text.t()
+        with _full_precision(features):
+            cosines = torch.einsum("bce,be->bc", text, features) if self.image_specific else features @ text.t()
             return self.logit_scale.float().exp() * cosines
 
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Normalised features (B, E), fp32."""
-        prompts = self.learner() if prompts is None else prompts
+        prompts = self._image_prompts() if prompts is None else prompts
         return F.normalize(self.image_tower(images, prompts.image).float(), dim=-1)
+
+    @property
+    def images_are_unprompted(self) -> bool:
+        """Whether images pass the tower as CLIP has it, so that what is learned does not change their features."""
+        return self._image_prompts().image is None
+
+    def _image_prompts(self) -> Prompts:
+        """What the learner gives the image tower; text prompts that depend on the image come after it."""
+        if self.image_specific:
+            return Prompts()
+        with _full_precision(self.logit_scale):
+            return self.learner()
 
     def text_features(self) -> Tensor:
         """Normalised features (C, E), fp32, of the class sentences.
@@ -115,3 +129,8 @@ class PromptedCLIP(nn.Module):
                 f'the sentence of class "{name}" has {longest} tokens, {sentences.n_prompts} of them prompts, but CLIP '
                 f"reads {context_length}: shorten the class name, the template or the prompts"
             )
+
+
+def _full_precision(tensor: Tensor) -> torch.autocast:
+    """Switches mixed precision off, which is for the towers alone."""
+    return torch.autocast(tensor.device.type, enabled=False)
