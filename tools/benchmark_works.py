@@ -1,0 +1,151 @@
+"""The works of tools.benchmark: each takes the command line's options and returns what JSON can hold."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import trainers
+from tools.benchmark_paths import Paths, epoch_trainers, one_epoch, test_logits
+from tools.measure import Task, Timing, interleaved, peak_memory_mb, products
+from trainers.core.precision import choose_device
+
+SQUARE = 2048  # side of the matrices whose product gives the machine's rate
+SAMPLE = 4  # images on which the two paths' logits are compared
+VALUES = {"classes": [25, 50, 75, 100], "batch": [4, 8, 12, 16], "prompts": [2, 4, 8, 16]}
+
+
+def steps(args: argparse.Namespace) -> dict:
+    """Training steps."""
+    return _timed(args, lambda paths, model: paths.training_step(model))
+
+
+def evaluation(args: argparse.Namespace) -> dict:
+    """Test batches; ours with the class features at hand, which an evaluation computes once."""
+    return _timed(args, lambda paths, model: paths.inference(model), class_features=True)
+
+
+def _timed(args: argparse.Namespace, work: Callable[[Paths, nn.Module], Task], class_features: bool = False) -> dict:
+    tasks, made, logits = {}, {}, {}
+    for name, asked in _wanted(args):
+        paths = made[asked] = made.get(asked) or Paths(args, asked)
+        model, precision = getattr(paths, name), paths.precision
+        logits[name, precision] = paths.inference(model, SAMPLE)().float()
+        tasks[name, precision] = work(paths, model)
+        if name == "ours" and class_features and (encode := paths.class_features()):
+            tasks["class features, once", precision] = encode
+        if name == "ours" and paths.is_vit:
+            tasks["image tower", precision] = paths.image_tower
+            tasks["its matrix products", precision] = paths.image_tower_products()
+        square = torch.randn(SQUARE, SQUARE, dtype=paths.dtype, device=paths.device)
+        tasks["matmul", precision] = products([(SQUARE, square)])
+    timings = interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True))
+    return {"rows": _rows(timings), **_agreement(logits)}
+
+
+def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Paths and the precisions that were asked for them."""
+    both = [("plain", args.plain_precision), *(("ours", precision) for precision in args.precision)]
+    return [(name, precision) for name, precision in both if name in args.paths]
+
+
+def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
+    """A row for each task; ratios to the plain path, and shares of the matmul rate at the same precision."""
+    plain = next((t.median for (name, _), t in timings.items() if name == "plain"), None)
+    rows = []
+    for (name, precision), t in timings.items():
+        rate = timings.get(("matmul", precision))
+        own = timings.get(("its matrix products", precision)) if name == "image tower" else None
+        rows.append(
+            {
+                "task": name,
+                "precision": precision,
+                "median_s": t.median,
+                "quartiles_s": t.quartiles,
+                "times_as_fast": plain / t.median if plain and name in ("plain", "ours") else None,
+                "gflop": t.flops / 1e9,
+                "gflops": t.gflops,
+                "of_matmul_rate": t.gflops / rate.gflops if rate else None,
+                "of_own_products": t.gflops / own.gflops if own else None,
+            }
+        )
+    return rows
+
+
+def _agreement(logits: dict[tuple[str, str], Tensor]) -> dict:
+    """The largest difference of our logits to the plain path's, and the spread of these."""
+    plain = next((values for (name, _), values in logits.items() if name == "plain"), None)
+    if plain is None:
+        return {}
+    ours = {precision: values for (name, precision), values in logits.items() if name == "ours"}
+    differences = {precision: float((values - plain).abs().max()) for precision, values in ours.items()}
+    return {"max_logit_difference": differences, "logit_spread": float(plain.max() - plain.min())}
+
+
+def epoch(args: argparse.Namespace) -> dict:
+    """A few-shot epoch on `Emoji`: loader, steps, Dassl's loop and what it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = epoch_trainers(args, Path(folder))
+        names = {name: (name, trainer.precision.name) for name, trainer in made.items()}
+        tasks = {names[name]: one_epoch(trainer) for name, trainer in made.items()}
+        timings = interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True))
+        result = {"rows": _rows(timings), **_agreement({names[n]: test_logits(t) for n, t in made.items()})}
+        for trainer in made.values():
+            trainer.close_writer()
+    return result
+
+
+def memory(args: argparse.Namespace) -> dict:
+    """Peak memory of a process that does one training step, each path in a process of its own."""
+    found = []
+    for name, precision in _wanted(args):
+        peak = peak_memory_mb(_one_step, args, name, precision, limit_gib=args.memory_limit)
+        found.append({"task": name, "precision": precision, "peak_gib": peak and peak / 1024})
+    peaks = {row["task"]: row["peak_gib"] for row in found}
+    for row in found:
+        row["of_plain"] = row["peak_gib"] / peaks["plain"] if row["peak_gib"] and peaks.get("plain") else None
+    return {"rows": found, "limit_gib": args.memory_limit}
+
+
+def _one_step(args: argparse.Namespace, name: str, precision: str) -> torch.device:
+    torch.set_num_threads(args.threads)
+    paths = Paths(args, precision)
+    paths.training_step(getattr(paths, name))()
+    return paths.device
+
+
+def sweep(args: argparse.Namespace) -> dict:
+    """A training step's cost against the numbers of classes, images and prompts."""
+    from tools.benchmark_plot import fit, plot  # matplotlib is an extra
+
+    lines, rows = {}, []
+    for axis in args.over:
+        found = {}
+        for value in args.values or VALUES[axis]:
+            for row in steps(_with(args, axis, value))["rows"]:
+                if row["task"] in args.paths:
+                    values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))
+                    values.append(value), seconds.append(row["median_s"])
+        lines[axis] = found
+        for name, (values, seconds) in found.items():
+            slope, intercept, r2 = fit(values, seconds)
+            points = dict(zip(values, seconds, strict=True))
+            rows.append({"over": axis, "task": name, "s_each": slope, "s_at_0": intercept, "r2": r2, "points": points})
+    if args.plot:
+        plot(lines, f"{args.trainer}, {args.backbone}, {args.threads} threads", Path(args.plot))
+    return {"rows": rows}
+
+
+def _with(args: argparse.Namespace, axis: str, value: int) -> argparse.Namespace:
+    changed = {"classes": {"n_classes": value}, "batch": {"batch_size": value}}.get(axis)
+    if changed is None:
+        method = next(m for m in trainers.METHODS if m.__name__ == args.trainer)
+        keys = [f"TRAINER.{args.trainer.upper()}.{key}" for key in method.DEFAULTS if key.startswith("N_CTX")]
+        changed = {"opts": [item for key in keys for item in (key, str(value))] + args.opts}
+    return argparse.Namespace(**vars(args) | changed)
+
+
+WORKS = {work.__name__: work for work in (steps, evaluation, epoch, memory, sweep)}
