@@ -22,6 +22,7 @@ import types
 
 __all__ = ["is_bundled", "read_image", "to_rgb", "which_dassl"]
 
+LONGEST_STRIP = 1000  # a picture's longer side, in shorter sides
 WILDS_DATASETS = "dassl.data.datasets.dg.wilds"  # FMoW, IWildCam, Camelyon17
 
 try:
@@ -130,11 +131,14 @@ def to_rgb(image):
     """The PIL image as RGB with 8 bits: 16-bit greys are scaled, which Pillow clips to white; alpha is left out.
 
     Raises:
-        ValueError: pixels of 32 bits, whose white is not known.
+        ValueError: pixels of 32 bits, whose white is not known; a strip that would not fit into memory when its short
+            side is made as long as CLIP's pictures.
     """
     import numpy as np
     from PIL import Image
 
+    if max(image.size) > LONGEST_STRIP * min(image.size):
+        raise ValueError(f"{image.width} x {image.height} pixels: a side is over {LONGEST_STRIP} times the other")
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # "I": Pillow before 11
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):

@@ -11,7 +11,7 @@ from upt_cache import cache_dir, write_json
 from .config import option
 from .make_split import SPLIT_SEED
 from .sampling import few_shot, select_classes
-from .split import Split, check_labels, fingerprint, read_split
+from .split import Split, check_labels, fingerprint, read_split, shared_pictures
 from .tree import missing_images
 
 COOP_GUIDE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
@@ -81,6 +81,8 @@ class FewShotDataset(DatasetBase):
             raise ValueError(f"{cls.__name__}: the split has no train pictures")
         if chosen or not cls.indexed:
             cls._check_images(folder / cls.images, split)
+        if shared := shared_pictures(split):
+            print(f"Pictures in more than one of train, val and test: {len(shared)}, first {shared[0]}")
         return split
 
     @classmethod

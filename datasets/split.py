@@ -43,7 +43,7 @@ def read_split(path: Path) -> Split:
     `val` and `train` may be missing. Raises a one-line ValueError that names the file and the entry.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file ({error}); download it again") from None
     if not isinstance(content, dict) or not isinstance(content.get("test"), list):
@@ -60,6 +60,13 @@ def read_split(path: Path) -> Split:
     return split
 
 
+def _unique(pairs: list[tuple[str, object]]) -> dict:
+    """A JSON object; ValueError for a key that stands twice, of which the last would be taken."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"a key of {', '.join(dict(pairs))[:100]} stands twice")
+    return dict(pairs)
+
+
 def _item(entry, where: str) -> Item:
     if not isinstance(entry, list) or len(entry) != 3:
         raise ValueError(f"{where} must be [path, label, class name], not {entry!r}")
@@ -70,15 +77,24 @@ def _item(entry, where: str) -> Item:
         raise ValueError(f"{where}: the label must be a whole number from 0, not {label!r}")
     if not _RELATIVE.fullmatch(path) or ".." in path.split("/"):
         raise ValueError(f"{where}: {path!r} must be relative to the image folder, with forward slashes, without '..'")
+    try:
+        path.encode(**TEXT)
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: {path!r} cannot be the name of a file") from None
     return Item(path, label, name)
 
 
 def check_labels(split: Split, where):
-    """Raise ValueError unless the labels are 0..n-1 without a gap, each with one name."""
+    """Raise ValueError unless the labels are 0..n-1 without a gap, two or more, each with one name that can be read."""
     names = {}
     for item in (item for part in split for item in part):
         if names.setdefault(item.label, item.name) != item.name:
             raise ValueError(f"{where}: label {item.label} has two names, {names[item.label]!r} and {item.name!r}")
+    for name in names.values():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{where}: the class name {name!r} is no UTF-8 text: rename it") from None
     source = "train" if split.train else "test"
     used = {item.label for item in getattr(split, source)}
     if not split.test:
@@ -86,8 +102,16 @@ def check_labels(split: Split, where):
     if used != set(range(len(used))):
         gap = next(label for label in range(len(used) + 1) if label not in used)
         raise ValueError(f"{where}: the labels of {source} must run from 0 without a gap, but {gap} is missing")
+    if len(used) < 2:
+        raise ValueError(f"{where}: there is one class alone, {names[0]!r}; two or more are needed to tell them apart")
     if set(names) != used:
         raise ValueError(f"{where}: labels without a {source} picture: {sorted(set(names) - used)[:5]}")
+
+
+def shared_pictures(split: Split) -> list[str]:
+    """Paths that stand in more than one of train, val and test."""
+    places = Counter(path for part in split for path in {item.path for item in part})
+    return [path for path, count in places.items() if count > 1]
 
 
 def check_names(split: Split, where):

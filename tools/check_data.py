@@ -69,8 +69,7 @@ def split_problems(split, expected: dict[str, int]) -> list[str]:
     names = {item.label: item.name for part in split for item in part}
     found = {"classes": len(names)} | {part: len(items) for part, items in split._asdict().items()}
     problems = [f"{found[key]} {key} instead of {n}" for key, n in expected.items() if found[key] != n]
-    places = Counter(path for part in split for path in {item.path for item in part})
-    shared = [path for path, count in places.items() if count > 1]
+    shared = datasets.split.shared_pictures(split)
     if shared:
         problems.append(f"pictures in more than one of train, val and test: {len(shared)}, first {shared[0]}")
     problems += [f"class name {name!r} has stray blanks" for name in names.values() if name != " ".join(name.split())]

@@ -1,12 +1,16 @@
 """Finding, reading and checking checkpoints in Dassl's layout."""
 
 import contextlib
+import operator
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from . import inert_pickle
 
 FOLDER = "prompt_learner"  # where CoOp's users and tools look for Dassl's checkpoints
 STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
@@ -45,18 +49,34 @@ def find(folder: Path, epoch: int | None = None) -> Path:
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], int]:
-    """The learner's tensors and the number of finished epochs; nothing is unpickled but tensors and plain values.
+    """The learner's tensors and the number of finished epochs; no object that the file names is made.
 
     Raises:
         ValueError: the file is damaged or no checkpoint.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # objects beside the tensors
+            checkpoint = inert_pickle.load(path)
         state = {name.removeprefix("module."): tensor for name, tensor in checkpoint["state_dict"].items()}
-        return {name: t for name, t in state.items() if name not in STALE_BUFFERS}, checkpoint["epoch"]
+        epoch = operator.index(checkpoint["epoch"])
     except Exception as error:  # damaged archives raise almost anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(f"cannot read the checkpoint {path} ({reason})") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise ValueError(f"cannot read the checkpoint {path} ({reason.splitlines()[0][:200]})") from error
+    tensors = {name: tensor for name, tensor in state.items() if name not in STALE_BUFFERS}
+    check_tensors(tensors, path)
+    return tensors, epoch
+
+
+def check_tensors(tensors: dict[str, object], source: Path) -> None:
+    """Raises ValueError unless all are plain tensors of finite numbers."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+            kind = getattr(tensor, "dtype", type(tensor).__name__)
+            raise ValueError(f"{source} is no checkpoint of this project: {name} is {kind}, no tensor of real numbers")
+        if not tensor.float().isfinite().all():
+            raise ValueError(f"{source} is of no use: {name} holds NaN or infinite numbers")
 
 
 def differences(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> list[str]:

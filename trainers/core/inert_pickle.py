@@ -1,0 +1,66 @@
+"""Reads checkpoints that hold live objects beside their tensors, as CoOp's published ones hold a scheduler and in it an
+optimiser, and makes none of those objects.
+
+`torch.load(weights_only=True)` refuses such files. Here a pickle can name nothing but what rebuilds tensors and plain
+containers; what is on the list of harmless leftovers becomes an `Inert`, everything else is refused. No code that a
+file names is ever imported or called.
+"""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+import torch
+
+REBUILT = {
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
+    "torch._utils._rebuild_parameter": torch._utils._rebuild_parameter,
+}
+LEFTOVERS = ("torch.optim.", "dassl.", "numpy.", "collections.defaultdict", "collections.Counter", "_codecs.encode")
+
+
+class Inert:
+    """In the place of an object that is not made: takes whatever a pickle gives it and keeps nothing."""
+
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+    def __setitem__(self, key, value):
+        pass
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        whole = f"{module}.{name}"
+        if whole in REBUILT:
+            return REBUILT[whole]
+        if whole.startswith(LEFTOVERS) or whole in ("builtins.dict", "__builtin__.dict"):
+            return Inert
+        raise pickle.UnpicklingError(f"it holds {whole}, which is refused because it could run code")
+
+
+def _refuse(*args, **kwargs) -> NoReturn:
+    raise pickle.UnpicklingError("it is no zip archive, as PyTorch 1.6 and newer write them")
+
+
+def load(path: Path) -> object:
+    """What the file holds, on the CPU, with an `Inert` for each leftover.
+
+    Raises:
+        pickle.UnpicklingError: it names what is neither rebuilt nor a known leftover, or is of an old format.
+        Exception: it is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        _refuse()
+    restricted = SimpleNamespace(Unpickler=_Unpickler, load=_refuse)
+    return torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False)
