@@ -46,6 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--eval-only", action="store_true", help="test the prompts of --model-dir")
     add("--model-dir", default="", help="a run's output directory, for --eval-only")
     add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
+    add("--any-backbone", action="store_true", help="with --eval-only: even if the run was trained on other weights")
     add("--deterministic", action="store_true", help="the same numbers on a GPU each time, at some cost in speed")
     add("--no-train", action="store_true", help="build everything and stop")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -167,6 +168,7 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
         trainer.test()
     elif not args.no_train:
         trainer.train()
+        trainer.any_backbone = args.any_backbone
 
 
 def cli(argv: list[str] | None = None) -> int:

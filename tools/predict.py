@@ -83,12 +83,14 @@ def add_model_options(parser: argparse.ArgumentParser, computing: bool = True) -
     else:
         parser.set_defaults(device="cpu", precision="fp32")
     add("--backbone", help="CLIP's name or checkpoint, if the run's is no longer where it was")
+    add("--any-backbone", action="store_true", help="even if its weights are others than those of the training")
     add("--epoch", type=int, help="take the Dassl checkpoint of this epoch (default: what the run tested last)")
 
 
 def load_model(args: argparse.Namespace, run: str, batch_size: int = 32) -> trainers.Predictor:
     """The run with the parsed options; `--classes`, where the tool has it, names other classes than the run's."""
-    model = trainers.load(run, batch_size, args.device, args.precision, args.backbone, args.epoch)
+    how = (args.device, args.precision, args.backbone, args.epoch, args.any_backbone)
+    model = trainers.load(run, batch_size, *how)
     if classes := getattr(args, "classes", ""):
         model.set_classes(class_names(classes))
     return model

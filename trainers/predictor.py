@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .core import Prompts, PromptTrainer
 from .core.checkpoints import load_into
+from .core.identity import check_backbone
 from .core.pictures import Picture, open_picture
 from .core.precision import choose_device
 from .core.prompted_clip import PromptedCLIP
@@ -34,6 +35,7 @@ def load(
     precision: str | None = None,
     backbone: str | None = None,
     epoch: int | None = None,
+    any_backbone: bool = False,
 ) -> "Predictor":
     """A run's trained model, with the classes that it was tested on.
 
@@ -44,6 +46,7 @@ def load(
         precision: auto, fp32, fp16, bf16 or amp (default: the run's).
         backbone: a name or checkpoint instead of the run's MODEL.BACKBONE.NAME, e.g. where that file has moved to.
         epoch: the epoch whose Dassl checkpoint is taken (default: what the run's last test used).
+        any_backbone: use the prompts on other weights than those that they were learned on.
 
     Raises:
         FileNotFoundError, ValueError: in one line, what is missing or does not fit.
@@ -55,7 +58,12 @@ def load(
     if precision:
         cfg.TRAINER[cfg.TRAINER.NAME.upper()].PREC = precision
     cfg.freeze()
-    return Predictor(cfg, read_run(run, epoch), choose_device(device, cfg.USE_CUDA), batch_size)
+    saved = read_run(run, epoch)
+    model = Predictor(cfg, saved, choose_device(device, cfg.USE_CUDA), batch_size)
+    if not any_backbone:
+        fix = "name the right file with backbone= (--backbone), or allow others with any_backbone=True (--any-backbone)"
+        check_backbone(saved.backbone_sha256, model.trainer.clip_model, run, fix)
+    return model
 
 
 class Predictor:

@@ -1,9 +1,13 @@
 """Which weights a run was trained on: a hash of the values, not of the file's name or format."""
 
+import json
 import os
 
+import pytest
 import torch
+from safetensors import safe_open
 
+import trainers
 from tests.conftest import random_clip
 from trainers.core import clip_loader
 from trainers.core.clip_loader import load_clip, weights_sha256
@@ -30,8 +34,8 @@ def test_the_hash_is_of_the_values_whatever_the_file(tmp_path):
 
 def test_it_is_computed_once_a_file_and_anew_for_another_file_of_that_name(tmp_path, monkeypatch):
     computed = []
-    compute = clip_loader._tensors_sha256
-    monkeypatch.setattr(clip_loader, "_tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
+    compute = clip_loader.tensors_sha256
+    monkeypatch.setattr(clip_loader, "tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
     name = saved(tmp_path / "a.pt")
     first = weights_sha256(load_clip(name))
     assert weights_sha256(load_clip(name)) == first and len(computed) == 1
@@ -46,3 +50,50 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path, monkeypat
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("UPT_CACHE", str(tmp_path / "file"))
     assert weights_sha256(load_clip(saved(tmp_path / "a.pt"))) == weights_sha256(random_clip())
+
+
+@pytest.fixture
+def weights(tmp_path) -> str:
+    return saved(tmp_path / "clip.pt")
+
+
+def exchange(weights: str) -> str:
+    """Puts other weights into the file; returns the start of their SHA-256."""
+    saved(weights, logit_scale=torch.tensor(1.0))
+    return weights_sha256(load_clip(weights))[:12]
+
+
+def test_a_run_says_its_weights_and_is_not_loaded_on_others(build, weights, tmp_path):
+    run = tmp_path / "run"
+    build("CoOp", "TRAINER.COOP.N_CTX", "2", backbone=weights, output=run).train()
+    theirs = weights_sha256(load_clip(weights))
+    with safe_open(run / "prompts.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["upt"])["backbone_sha256"] == theirs
+    assert json.loads((run / "result.json").read_text())["backbone_sha256"] == theirs
+    trainers.load(run)
+    ours = exchange(weights)
+    with pytest.raises(ValueError, match=rf"SHA-256 {theirs[:12]}\.\.\..* have {ours}.*--backbone.*--any-backbone"):
+        trainers.load(run)
+    trainers.load(run, any_backbone=True)
+    elsewhere = build("CoOp", "TRAINER.COOP.N_CTX", "2", backbone=weights, output=tmp_path / "new")
+    with pytest.raises(ValueError, match=f"{theirs[:12]}.*{ours}.*--any-backbone"):
+        elsewhere.load_model(str(run))
+    elsewhere.any_backbone = True
+    elsewhere.load_model(str(run))
+    with pytest.raises(ValueError, match=f"{theirs[:12]}.*{ours}.*choose another OUTPUT_DIR"):
+        build("CoOp", "TRAINER.COOP.N_CTX", "2", backbone=weights, output=run)
+
+
+def test_a_killed_run_does_not_go_on_with_other_weights(build, weights, tmp_path, monkeypatch):
+    cut = build("CoOp", "TRAINER.COOP.N_CTX", "2", backbone=weights, output=tmp_path / "run")
+
+    def killed():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cut, "run_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    ours = exchange(weights)
+    again = build("CoOp", "TRAINER.COOP.N_CTX", "2", backbone=weights, output=tmp_path / "run")
+    with pytest.raises(ValueError, match=f"have {ours}.*the weights that it was started on"):
+        again.train()

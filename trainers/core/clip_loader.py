@@ -73,7 +73,7 @@ def weights_sha256(clip_model: nn.Module) -> str:
 
     It is of the weights as `load_clip` read them; of a model from elsewhere, as they are now.
     """
-    return getattr(clip_model, "sha256", None) or _tensors_sha256(clip_model.state_dict())
+    return getattr(clip_model, "sha256", None) or tensors_sha256(clip_model.state_dict())
 
 
 def _file_sha256(path: Path, model: nn.Module) -> str:
@@ -88,12 +88,12 @@ def _file_sha256(path: Path, model: nn.Module) -> str:
     known = read_json(memory)
     if isinstance(known, dict) and known.get("file") == file and isinstance(known.get("sha256"), str):
         return known["sha256"]
-    sha256 = _tensors_sha256(model.state_dict())
+    sha256 = tensors_sha256(model.state_dict())
     write_json(memory, {"file": file, "sha256": sha256})
     return sha256
 
 
-def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
+def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
     """SHA-256 over the names, shapes and values (as fp32) of tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -1,17 +1,20 @@
 """What a run says and writes about itself: what is trained, and the content of result.json."""
 
+import os
 import platform
 import resource
 import sys
 from importlib import metadata
 
 import torch
+import yaml
 from tabulate import tabulate
 from torch import nn
 
 import dassl_compat
 
 from . import run_dir
+from .clip_loader import tensors_sha256, weights_sha256
 
 
 def trainables(parameters: dict[str, nn.Parameter], n_frozen: int) -> str:
@@ -34,6 +37,7 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
         "seed": cfg.SEED,
         "classes": cfg.DATASET.get("SUBSAMPLE_CLASSES", "all"),
         "backbone": cfg.MODEL.BACKBONE.NAME,
+        "backbone_sha256": weights_sha256(trainer.clip_model),
         "precision": trainer.precision.name,
         "epochs": trainer.epochs_done if learned else 0,
         **{name: float(results[name]) for name in ("accuracy", "error_rate", "macro_f1")},
@@ -45,14 +49,28 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
         "peak_memory_mb": round(peak_memory_mb(trainer.device), 1),
         "device": _device_name(trainer.device),
         "few_shot_sha256": run_dir.few_shot_sha256(trainer.dm.dataset),
+        "prompts_sha256": tensors_sha256(trainer.model.learner.state_dict()),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
         "command": sys.argv,
+        "working_directory": os.getcwd(),
+        "config": resolved_config(cfg),
         "versions": versions(),
     }
 
 
+def resolved_config(cfg) -> dict:
+    """All that can be set, without the run's own folders and the nodes of other trainers."""
+    config = yaml.safe_load(cfg.dump())
+    own = ("NAME", cfg.TRAINER.NAME.upper())
+    config["TRAINER"] = {key: value for key, value in config["TRAINER"].items() if key in own}
+    return {key: value for key, value in config.items() if key not in ("OUTPUT_DIR", "RESUME")}
+
+
 def prompt_facts(trainer, result: dict) -> dict:
     """What the header of prompts.safetensors says about the run."""
-    facts = {k: result[k] for k in ("trainer", "dataset", "shots", "seed", "classes", "backbone", "accuracy")}
+    keys = ("trainer", "dataset", "shots", "seed", "classes", "backbone", "backbone_sha256", "accuracy")
+    facts = {key: result[key] for key in keys}
     return facts | {"classnames": trainer.model.names, "options": dict(trainer.options)}
 
 

@@ -12,18 +12,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from yacs.config import CfgNode
 
-from . import checkpoints
+from . import checkpoints, identity
 
 PROMPTS = "prompts.safetensors"
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """`source` is the file that the tensors are from; `classnames` are empty where the run does not say them."""
+    """`source` is the file that the tensors are from; the others are empty where the run does not say them."""
 
     source: Path
     tensors: dict[str, Tensor]
     classnames: list[str]
+    backbone_sha256: str = ""
 
 
 def read_config(run: Path) -> CfgNode:
@@ -67,16 +68,23 @@ def read_run(run: Path, epoch: int | None = None) -> SavedRun:
         FileNotFoundError: neither is there, though the run has begun to train.
         ValueError: the file is damaged.
     """
-    prompts, names = run / PROMPTS, classes_in_predictions(run)
+    prompts, names, backbone = run / PROMPTS, classes_in_predictions(run), trained_on(run)
     if prompts.is_file():
         tensors, facts = read_prompts(prompts)
         names = facts.get("classnames") or names
         if epoch is None:
-            return SavedRun(prompts, tensors, names)
+            return SavedRun(prompts, tensors, names, backbone)
     if not (run / checkpoints.FOLDER).is_dir() and epoch is None:
-        return SavedRun(run, {}, names)  # as after zero-shot CLIP; a learner notices that its tensors are missing
+        # as after zero-shot CLIP; a learner notices that its tensors are missing
+        return SavedRun(run, {}, names, backbone)
     path = checkpoints.find(run / checkpoints.FOLDER, epoch)
-    return SavedRun(path, checkpoints.read(path)[0], names)
+    return SavedRun(path, checkpoints.read(path)[0], names, backbone)
+
+
+def trained_on(run: Path) -> str:
+    """SHA-256 of the backbone weights that a run was trained on, or "" if it does not say so (an unfinished one)."""
+    facts = read_prompts(run / PROMPTS)[1] if (run / PROMPTS).is_file() else {}
+    return facts.get("backbone_sha256") or identity.in_result(run)
 
 
 def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from . import anomaly, checkpoints, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
+from .identity import check_backbone, in_result
 from .config_check import check_config
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
@@ -30,6 +31,7 @@ class PromptTrainer(TrainerX):
     """
 
     DEFAULTS: dict = {"PREC": "auto"}
+    any_backbone = False  # whether `load_model` takes prompts that were learned on other weights than the loaded ones
     class_specific = False  # whether the learner's text prompts have a class axis
     image_specific = False  # whether they depend on the image; the learner's forward then takes the image features
 
@@ -53,6 +55,9 @@ class PromptTrainer(TrainerX):
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
+        if cfg.OUTPUT_DIR:
+            there = Path(cfg.OUTPUT_DIR)
+            check_backbone(in_result(there), self.clip_model, there, "choose another OUTPUT_DIR or delete that one")
         self.model = self.build_network(classnames)
         run_dir.claim(cfg)  # now that the config has been found to work: a wrong one must not bar the right one
         learner = self.model.learner
@@ -203,7 +208,8 @@ class PromptTrainer(TrainerX):
 
         Raises:
             FileNotFoundError: no such checkpoint.
-            ValueError: the file holds other tensors than this trainer learns, or weights for other classes.
+            ValueError: the file holds other tensors than this trainer learns, or weights for other classes, or the run
+                was trained on another backbone.
         """
         if not self.trainable:
             return
@@ -219,6 +225,9 @@ class PromptTrainer(TrainerX):
         print(f'Loading weights to {checkpoints.FOLDER} from "{path}" (epoch = {self._loaded_epoch})')
 
     def grows_with_classes(self) -> bool:
+        if not self.any_backbone:
+            fix = "name the right file with --backbone, or allow others with --any-backbone"
+            check_backbone(run_reader.trained_on(Path(directory)), self.clip_model, Path(directory), fix)
         """Whether the learner's tensors have other shapes with one class more: then it is bound to its classes."""
         with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):  # it is thrown away
             other = self.build_learner(self.clip_model, len(self.model.names) + 1)
