@@ -58,9 +58,10 @@ def end(main, *arguments) -> Ended:
     return Ended(status or 0, out.getvalue(), err.getvalue())
 
 
-def end_tool(main, *arguments) -> Ended:
-    """How a tool ends whose `main` raises what `cli.run` says."""
-    return end(lambda argv: cli.status(lambda: main(argv)), *arguments)
+@pytest.fixture
+def end_tool():
+    """end_tool(main, "RUN", ...) -> how a tool ends whose `main` raises what `cli.run` says."""
+    return lambda main, *arguments: end(lambda argv: cli.status(lambda: main(argv)), *arguments)
 
 
 class World:

@@ -95,7 +95,8 @@ def write_predictions(dataset, rows: list[tuple[str, int, int, float]], path: Pa
     names, root = dataset.lab2cname, image_dir(dataset)
 
     def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        # a file's name need not be UTF-8
+        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             table = csv.writer(file)
             table.writerow(["path", "label", "predicted", "confidence", "class_name", "predicted_name"])
             for picture, label, predicted, confidence in rows:
