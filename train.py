@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 
 import datasets  # first of all that needs Dassl, since it puts right what Dassl needs on current PyTorch
 import trainers
+import upt_cache
 from tools import locks
 from tools.cli import Parser, one_line, status
 
@@ -45,10 +46,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--head", default="")
     add("--eval-only", action="store_true", help="test the prompts of --model-dir")
     add("--model-dir", default="", help="a run's output directory, for --eval-only")
-    add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
     add("--any-backbone", action="store_true", help="with --eval-only: even if the run was trained on other weights")
+    add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
     add("--deterministic", action="store_true", help="the same numbers on a GPU each time, at some cost in speed")
     add("--no-train", action="store_true", help="build everything and stop")
+    add("--no-cache", action="store_true", help="take nothing from caches on disk or in memory, keep nothing there")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys, at the end of the line")
     return parser.parse_args(argv)
@@ -134,6 +136,8 @@ def set_deterministic(seed: int) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.no_cache:
+        upt_cache.switch_off()
     cfg = setup_cfg(args)
     # of the processes that torchrun starts for one run, the first holds the lock
     is_first = os.environ.get("RANK", "0") == "0"
@@ -164,11 +168,11 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
             raise ValueError(
                 f"--eval-only of {cfg.TRAINER.NAME} needs the run to test: --model-dir DIR [--load-epoch N]"
             )
+        trainer.any_backbone = args.any_backbone
         trainer.load_model(args.model_dir, epoch=args.load_epoch)
         trainer.test()
     elif not args.no_train:
         trainer.train()
-        trainer.any_backbone = args.any_backbone
 
 
 def cli(argv: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import upt_cache
 from tools import plan
 from tools.protocols import PROTOCOLS
 
@@ -59,6 +60,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
     add("--launcher", choices=("local", "slurm", "submitit-local"), default="local", help="slurm: as jobs of a cluster")
     add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, e.g. partition=gpu timeout_min=120")
+    add("--no-cache", action="store_true", help="as of train.py: nothing comes from the cache or goes to it")
     add("--verbose", action="store_true", help="show the runs' own lines")
     words, opts = _config_keys(rest)
     args, others = parser.parse_known_args(words)
@@ -70,6 +72,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         args.datasets = _words(args.datasets)
     args.seeds, args.shots = _numbers(args.seeds, "--seeds"), _numbers(args.shots, "SHOTS")
     args.gpus = args.gpus.replace(",", " ").split()
+    if args.no_cache:
+        upt_cache.switch_off()
     if args.workers < 1:
         raise ValueError(f"--workers is {args.workers}, choose 1 or more")
     if args.gpus and args.workers > 1:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+import upt_cache
+
 ROOT = Path(__file__).absolute().parents[1]
 CONFIGS = ROOT / "configs"
 ZERO_SHOT = "ZeroshotCLIP"
@@ -57,6 +59,7 @@ class Run:
         options += ["--config-file", str(config_file(self.trainer, self.cfg).relative_to(ROOT))]
         options += ["--output-dir", str(self.directory)]
         options += ["--eval-only", "--model-dir", str(self.source.directory)] if self.source else []
+        options += ["--no-cache"] if upt_cache.is_off() else []
         keys += ["DATASET.NUM_SHOTS", str(self.shots)] if self.shots else []
         keys += ["DATASET.SUBSAMPLE_CLASSES", self.classes] if self.classes != "all" else []
         keys += ["OPTIM.MAX_EPOCH", str(self.epochs)] if self.epochs else []

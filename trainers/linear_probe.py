@@ -13,9 +13,9 @@ from dassl.data.transforms import build_transform
 from dassl.engine import TRAINER_REGISTRY
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .core import Prompts, PromptTrainer, Sentences, template_sentences
+from .core.feature_cache import image_features
 from .templates import template
 
 COARSE = tuple(10.0**k for k in range(-2, 7))  # inverse strengths C, tried first
@@ -47,8 +47,8 @@ class LinearProbe(PromptTrainer):
     def train(self) -> None:
         """Fits the probe, saves and tests it; there are no epochs (result.json says 1)."""
         start = time.perf_counter()
-        train = self._features(self.dm.dataset.train_x)
-        val = self._features(self.dm.dataset.val) if self.dm.dataset.val else None
+        train = self._features(self.dm.dataset.train_x, "train")
+        val = self._features(self.dm.dataset.val, "val") if self.dm.dataset.val else None
         strength, fit = search(train, val)
         print(f"Linear probe: C = {strength:.3g} ({'chosen on val' if val else 'no val pictures to choose it on'})")
         head = self.model.learner
@@ -65,27 +65,18 @@ class LinearProbe(PromptTrainer):
             self.save_model(0, self.output_dir)
         self.test()
 
-    def model_inference(self, images: Tensor) -> Tensor:
-        with self.precision.context():
-            features = self.model.image_features(images)
+    def classify(self, features: Tensor) -> Tensor:
         head = self.model.learner
         return features @ head.weight.t() + head.bias
 
-    @torch.no_grad()
-    def _features(self, items: list) -> tuple[np.ndarray, np.ndarray]:
+    def _features(self, items: list, what: str) -> tuple[np.ndarray, np.ndarray]:
         """Unit-norm features (N, E) and labels (N,) of pictures under the test transform."""
         self.set_model_mode("eval")
         loader = build_data_loader(
             self.cfg, data_source=items, batch_size=self.cfg.DATALOADER.TEST.BATCH_SIZE,
             tfm=build_transform(self.cfg, is_train=False), is_train=False,
         )  # fmt: skip
-        features, labels = [], []
-        for batch in tqdm(loader, desc="features", leave=False):
-            images, label = self.parse_batch_test(batch)
-            with self.precision.context():
-                features.append(self.model.image_features(images).cpu())
-            labels.append(label.cpu())
-        return torch.cat(features).numpy(), torch.cat(labels).numpy()
+        return image_features(self, loader, what).numpy(), np.array([item.label for item in items])
 
 
 def search(train: tuple, val: tuple | None) -> tuple[float, LogisticRegression]:

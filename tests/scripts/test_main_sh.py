@@ -71,6 +71,7 @@ def test_dry_run_prints_commands_that_are_the_papers_protocol(tmp_path):
             assert f"DATASET.NUM_SHOTS {shots}" in command and "vit_b16_paper.yaml" in command
     assert "OPTIM.MAX_EPOCH 50" in main_sh("imagenet", 16, DRY_RUN="1").stdout
     changed = main_sh("oxford_pets", 16, "TRAINER.UPT.MIXER", "joint", DRY_RUN="1").stdout
+    assert " --no-cache DATASET." in main_sh("oxford_pets", 16, "--no-cache", DRY_RUN="1").stdout
     assert "/MIXER-joint/seed1" in changed  # a changed key has a directory of its own
 
 

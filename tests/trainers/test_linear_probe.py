@@ -27,7 +27,9 @@ def test_fits_saves_and_loads(build, tmp_path):
 def test_the_head_is_the_fit(build):
     trainer = build("LinearProbe")
     trainer.train()
-    train, val = trainer._features(trainer.dm.dataset.train_x), trainer._features(trainer.dm.dataset.val)
+    train, val = (
+        trainer._features(items, "few-shot") for items in (trainer.dm.dataset.train_x, trainer.dm.dataset.val)
+    )
     _, fit = search(train, val)
     np.testing.assert_allclose(trainer.model.learner.weight.detach().numpy(), fit.coef_, atol=1e-5)
 

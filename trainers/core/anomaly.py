@@ -11,7 +11,7 @@ FILES_NAMED = 4
 def check_loss(trainer, loss: Tensor, batch: dict) -> None:
     """Raises FloatingPointError unless the loss of a training batch is finite."""
     if not torch.isfinite(loss).all():
-        step = f"step {trainer.batch_idx + 1} of {trainer.num_batches} with {_files(batch)}"
+        step = f"step {trainer.batch_idx + 1} of {trainer.num_batches} with {_files(batch.get('impath', ()))}"
         raise FloatingPointError(f"{_epoch(trainer)}, {step}: the loss is NaN or infinite. {_advice(trainer)}")
 
 
@@ -21,18 +21,17 @@ def check_learned(trainer) -> None:
         raise FloatingPointError(f"{_epoch(trainer)}: {', '.join(wrong)} became NaN or infinite. {_advice(trainer)}")
 
 
-def check_logits(trainer, logits: Tensor, batch: dict) -> None:
+def check_logits(trainer, logits: Tensor, paths: Sequence[str]) -> None:
     """Raises FloatingPointError unless the outputs for a test batch are finite: the arg max of NaN is a class, too."""
     if not torch.isfinite(logits).all():
-        raise FloatingPointError(f"test of {_files(batch)}: an output is NaN or infinite. {_precision(trainer)}")
+        raise FloatingPointError(f"test of {_files(paths)}: an output is NaN or infinite. {_precision(trainer)}")
 
 
 def _epoch(trainer) -> str:
     return f"epoch {trainer.epoch + 1} of {trainer.max_epoch}"
 
 
-def _files(batch: dict) -> str:
-    paths: Sequence[str] = batch.get("impath", ())
+def _files(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - FILES_NAMED} more" if len(paths) > FILES_NAMED else ""
     return f"{', '.join(paths[:FILES_NAMED])}{more}"
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import upt_cache
+
 from .encoders import ImageTower, PackedSentences, TextTower
 from .sentences import Sentences
 
@@ -107,7 +109,8 @@ class PromptedCLIP(nn.Module):
 
         Tensors count their in-place changes, so an optimiser step or a loaded checkpoint is noticed.
         """
-        if prompts is not None and (self.learner.training or torch.is_grad_enabled()):
+        learning = prompts is not None and (self.learner.training or torch.is_grad_enabled())
+        if learning or upt_cache.is_off():
             self._text_cache = None
             return self._encode_text(prompts)
         learned = [] if prompts is None else self.learner.parameters()

@@ -11,13 +11,12 @@ from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from . import anomaly, checkpoints, report, resume, run_dir, run_reader
+from . import anomaly, checkpoints, evaluation, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
-from .identity import check_backbone, in_result
 from .config_check import check_config
+from .identity import check_backbone, in_result
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
@@ -31,8 +30,8 @@ class PromptTrainer(TrainerX):
     """
 
     DEFAULTS: dict = {"PREC": "auto"}
-    any_backbone = False  # whether `load_model` takes prompts that were learned on other weights than the loaded ones
     class_specific = False  # whether the learner's text prompts have a class axis
+    any_backbone = False  # whether `load_model` takes prompts that were learned on other weights than the loaded ones
     image_specific = False  # whether they depend on the image; the learner's forward then takes the image features
 
     def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
@@ -55,10 +54,10 @@ class PromptTrainer(TrainerX):
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
+        self.model = self.build_network(classnames)
         if cfg.OUTPUT_DIR:
             there = Path(cfg.OUTPUT_DIR)
             check_backbone(in_result(there), self.clip_model, there, "choose another OUTPUT_DIR or delete that one")
-        self.model = self.build_network(classnames)
         run_dir.claim(cfg)  # now that the config has been found to work: a wrong one must not bar the right one
         learner = self.model.learner
         n_frozen = sum(p.numel() for p in self.model.parameters() if not p.requires_grad)
@@ -168,14 +167,12 @@ class PromptTrainer(TrainerX):
         print(f"Evaluate on the *{split}* set")
         start = time.perf_counter()
         predictions: list[tuple[str, int, int, float]] = []
-        for batch in tqdm(loader, desc=split, leave=False):
-            images, labels = self.parse_batch_test(batch)
-            logits = self.model_inference(images)
-            anomaly.check_logits(self, logits, batch)
+        for logits, labels, paths in evaluation.scores(self, loader, split):
+            anomaly.check_logits(self, logits, paths)
             self.evaluator.process(logits, labels)
             confidence, predicted = logits.float().softmax(dim=-1).max(dim=-1)
             columns = (labels, predicted, confidence)
-            predictions += zip(batch["impath"], *(column.tolist() for column in columns), strict=True)
+            predictions += zip(paths, *(column.tolist() for column in columns), strict=True)
         results = self.evaluator.evaluate()
         for name, value in results.items():
             self.write_scalar(f"{split}/{name}", value, self.epoch)
@@ -186,7 +183,18 @@ class PromptTrainer(TrainerX):
 
     def model_inference(self, images: Tensor) -> Tensor:
         with self.precision.context():
-            return self.model(images)
+            features = self.model.image_features(images)
+        return self.classify(features)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (B, C) of images whose features (B, E) are known; a method with a head of its own overrides it."""
+        with self.precision.context():
+            return self.model.classify(features)
+
+    @property
+    def features_are_plain(self) -> bool:
+        """Whether the logits of a test come from what CLIP's own image tower says, whatever was learned."""
+        return type(self).model_inference is PromptTrainer.model_inference and self.model.images_are_unprompted
 
     def _write_result(self, results: dict, test_seconds: float) -> None:
         result = report.result(self, results, test_seconds)
@@ -217,6 +225,9 @@ class PromptTrainer(TrainerX):
             print("Note that load_model() is skipped as no pretrained model is given")
             return
         path = checkpoints.find(Path(directory) / checkpoints.FOLDER, epoch)
+        if not self.any_backbone:
+            fix = "name the right file with --backbone, or allow others with --any-backbone"
+            check_backbone(run_reader.trained_on(Path(directory)), self.clip_model, Path(directory), fix)
         state, self._loaded_epoch = checkpoints.read(path)
         what = f"{type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME}"
         checkpoints.load_into(self.model.learner, state, path, what)
@@ -225,9 +236,6 @@ class PromptTrainer(TrainerX):
         print(f'Loading weights to {checkpoints.FOLDER} from "{path}" (epoch = {self._loaded_epoch})')
 
     def grows_with_classes(self) -> bool:
-        if not self.any_backbone:
-            fix = "name the right file with --backbone, or allow others with --any-backbone"
-            check_backbone(run_reader.trained_on(Path(directory)), self.clip_model, Path(directory), fix)
         """Whether the learner's tensors have other shapes with one class more: then it is bound to its classes."""
         with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):  # it is thrown away
             other = self.build_learner(self.clip_model, len(self.model.names) + 1)
