@@ -40,7 +40,8 @@ def load(
     """A run's trained model, with the classes that it was tested on.
 
     Args:
-        run: the run's output directory (config.yaml beside prompts.safetensors or Dassl's checkpoint).
+        run: the run's output directory (config.yaml beside prompts.safetensors or Dassl's checkpoint), or its
+            prompts.safetensors alone, wherever that is.
         batch_size: pictures that the image tower takes at once.
         device: "cpu", "cuda", "cuda:1", ... (default: a GPU if there is one and the run's config allows it).
         precision: auto, fp32, fp16, bf16 or amp (default: the run's).

@@ -10,7 +10,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import NoReturn
 
 import torch
@@ -62,5 +62,6 @@ def load(path: Path) -> object:
     """
     if not zipfile.is_zipfile(path):
         _refuse()
-    restricted = SimpleNamespace(Unpickler=_Unpickler, load=_refuse)
+    restricted = ModuleType("restricted_pickle")  # torch.load takes what has this module's two names
+    restricted.Unpickler, restricted.load = _Unpickler, _refuse
     return torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False)

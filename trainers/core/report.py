@@ -14,7 +14,7 @@ from torch import nn
 import dassl_compat
 
 from . import run_dir
-from .clip_loader import tensors_sha256, weights_sha256
+from .clip_loader import tensors_sha256, token_text, weights_sha256
 
 
 def trainables(parameters: dict[str, nn.Parameter], n_frozen: int) -> str:
@@ -68,10 +68,20 @@ def resolved_config(cfg) -> dict:
 
 
 def prompt_facts(trainer, result: dict) -> dict:
-    """What the header of prompts.safetensors says about the run."""
-    keys = ("trainer", "dataset", "shots", "seed", "classes", "backbone", "backbone_sha256", "accuracy")
-    facts = {key: result[key] for key in keys}
-    return facts | {"classnames": trainer.model.names, "options": dict(trainer.options)}
+    """What the header of prompts.safetensors says about the run: enough to use that file alone."""
+    keys = ("trainer", "dataset", "shots", "seed", "classes", "backbone", "backbone_sha256")
+    numbers = ("epochs", "accuracy", "error_rate", "macro_f1", "n_test", "n_classes")
+    facts = {key: result[key] for key in keys + numbers}
+    config = result["config"] | {"DATASET": {k: v for k, v in result["config"]["DATASET"].items() if k != "ROOT"}}
+    return facts | {"classnames": trainer.model.names, "template": _template(trainer), "config": config}
+
+
+def _template(trainer) -> str:
+    """The sentence of a class named {} as the text tower reads it, e.g. "[1] [2] {}." with two learned prompts."""
+    one = trainer.class_sentences(["{}"])
+    prompts = {place: f"[{i}]" for i, place in enumerate(one.slots[0], 1)}
+    words = [prompts.get(place) or token_text(token) for place, token in enumerate(one.tokens[0])]
+    return " ".join(words[1:-1]).replace("… ", "")  # without the start and end tokens, pieces of words together
 
 
 def versions() -> dict[str, str]:

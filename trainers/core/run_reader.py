@@ -28,30 +28,40 @@ class SavedRun:
 
 
 def read_config(run: Path) -> CfgNode:
-    """The run's config.yaml over Dassl's defaults and the method's, without the run's own folders; not frozen.
+    """The run's config over Dassl's defaults and the method's, without the run's own folders; not frozen.
+
+    Args:
+        run: the run's directory, with a config.yaml, or a prompts.safetensors, whose header holds it.
 
     Raises:
         FileNotFoundError: no such directory, or it holds no run.
         ValueError: the file is damaged or no config.
     """
-    path = run / "config.yaml"
+    path = run if run.is_file() else run / "config.yaml"
     if not path.is_file():
-        near = sorted({str(p.parent) for p in run.glob("**/config.yaml")})[:3] if run.is_dir() else []
-        hint = f"; there are runs in {', '.join(near)}" if near else ""
-        raise FileNotFoundError(f"no run in {run}: it has no config.yaml{hint} (give a run's output directory)")
+        raise FileNotFoundError(f"no run in {run}: it has no config.yaml{_what_is_there(run)}")
     cfg = get_cfg_default()
     cfg.set_new_allowed(True)  # the data sets' keys, too, which this package does not know
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_prompts(run)[1]["config"] if run.is_file() else yaml.safe_load(path.read_text(encoding="utf-8"))
         name = content["TRAINER"]["NAME"]
         defaults = getattr(TRAINER_REGISTRY.get(name), "DEFAULTS", {}) if name in _trainers() else {}
         cfg.TRAINER[name.upper()] = CfgNode(dict(defaults), new_allowed=True)
         cfg.merge_from_other_cfg(CfgNode(content))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, AssertionError, yaml.YAMLError) as error:
+    except Exception as error:  # the file can hold anything
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} is not the config of a run ({reason or type(error).__name__})") from error
     cfg.OUTPUT_DIR = cfg.RESUME = ""
     return cfg
+
+
+def _what_is_there(run: Path) -> str:
+    near = sorted({str(p.parent) for p in run.glob("**/config.yaml")})[:3] if run.is_dir() else []
+    if near:
+        return f"; there are runs in {', '.join(near)} (give a run's output directory)"
+    if (run / checkpoints.FOLDER).is_dir():
+        return f"; to make a run of its checkpoints: train.py --eval-only --model-dir {run} --output-dir NEW ..."
+    return " (give a run's output directory, or its prompts.safetensors)"
 
 
 def _trainers() -> list[str]:
@@ -62,12 +72,18 @@ def read_run(run: Path, epoch: int | None = None) -> SavedRun:
     """What the run has learned: prompts.safetensors, which its last test wrote, or else Dassl's checkpoint.
 
     Args:
+        run: its output directory, or a prompts.safetensors alone.
         epoch: take that epoch's Dassl checkpoint.
 
     Raises:
         FileNotFoundError: neither is there, though the run has begun to train.
         ValueError: the file is damaged.
     """
+    if run.is_file() and epoch is not None:
+        raise ValueError(f"{run} has no epochs (epoch {epoch} was asked): give the run's output directory")
+    if run.is_file():
+        tensors, facts = read_prompts(run)
+        return SavedRun(run, tensors, facts.get("classnames", []), facts.get("backbone_sha256", ""))
     prompts, names, backbone = run / PROMPTS, classes_in_predictions(run), trained_on(run)
     if prompts.is_file():
         tensors, facts = read_prompts(prompts)
@@ -97,8 +113,14 @@ def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
             facts = json.loads((file.metadata() or {}).get("upt", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+        names = facts.get("classnames", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("its class names are no list of names")
+        if not isinstance(facts.get("backbone_sha256", ""), str):
+            raise ValueError("its backbone_sha256 is no text")
+    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot read {path} ({' '.join(str(error).split())[:200]})") from error
+    checkpoints.check_tensors(tensors, path)
     return tensors, facts
 
 
