@@ -51,6 +51,12 @@ def tiny_resnet_file(tmp_path_factory) -> str:
 
 
 @pytest.fixture(autouse=True)
+def same_precision_everywhere(monkeypatch):
+    """`PREC auto` is fp32 in the tests' own process, also on a CPU that is fast at bf16: they compare numbers."""
+    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: None)
+
+
+@pytest.fixture(autouse=True)
 def few_threads_and_own_cache(tmp_path_factory, monkeypatch):
     """Tiny tensors run faster on one thread, and no test touches the user's caches."""
     torch.set_num_threads(1)

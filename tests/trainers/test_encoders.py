@@ -4,7 +4,8 @@ import clip
 import pytest
 import torch
 
-from trainers.core.encoders import ImageTower, PackedSentences, TextTower, run_block, splice
+from trainers.core.encoders import ImageTower, TextTower, run_block, splice
+from trainers.core.packed_sentences import PackedSentences
 from trainers.core.sentences import Sentences, context_sentences, template_sentences
 
 NAMES = ["dog", "american_bulldog", "cat", "a name of quite a few more words"]
@@ -13,6 +14,11 @@ TEMPLATE = "a photo of a {}, a type of pet."
 
 def pack(sentences: Sentences, class_specific: bool = False) -> PackedSentences:
     return PackedSentences(sentences.tokens, sentences.slots, class_specific)
+
+
+def assert_equal_features(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """To fp32's rounding: features here have a norm of about 18, and 1e-6 of it is what stock CLIP itself is off."""
+    assert (ours - theirs).abs().max() <= 3e-6 * theirs.norm(dim=-1).min()
 
 
 def padded_text_features(model, sentences: Sentences, prompts: torch.Tensor) -> torch.Tensor:
@@ -36,7 +42,7 @@ def test_text_tower_without_prompts_equals_stock_clip(tiny_clip):
     stock = tiny_clip.encode_text(clip.tokenize([TEMPLATE.format(name.replace("_", " ")) for name in NAMES]))
     ours = TextTower(tiny_clip)(pack(template_sentences(NAMES, TEMPLATE)))
     assert stock.std(0).mean() > 0.1  # the sentences differ at all
-    torch.testing.assert_close(ours, stock, atol=1e-5, rtol=1e-5)
+    assert_equal_features(ours, stock)
 
 
 def test_one_class_and_equal_classes(tiny_clip):
@@ -62,7 +68,7 @@ def test_prompted_text_equals_the_padded_way(tiny_clip, position, depth, n_promp
     prompts = torch.randn(shape, requires_grad=True)
     ours = TextTower(tiny_clip)(pack(sentences, class_specific), prompts)
     plain = padded_text_features(tiny_clip, sentences, prompts)
-    torch.testing.assert_close(ours, plain, atol=2e-5, rtol=1e-5)
+    assert_equal_features(ours, plain)
     weights = torch.randn_like(ours)
     (mine,) = torch.autograd.grad((ours * weights).sum(), prompts)
     (theirs,) = torch.autograd.grad((plain * weights).sum(), prompts)

@@ -3,9 +3,10 @@
 Nothing of CLIP is subclassed, copied or patched. Only torch is imported, so the towers can be used and tested alone.
 Shape letters: B batch, C classes, L tokens, P prompts, D width, E embedding, T packed tokens, H heads.
 
-Both towers run the same block; what differs is who attends to whom (`attention`). Three exact savings (a test compares
+Both towers run the same block; what differs is who attends to whom (`attention`). Three exact savings (tests compare
 with the stock towers): text is packed without padding; the prefix that all sentences share is encoded once, which the
-causal mask allows; the last block computes only the token that is read.
+causal mask allows (`packed_sentences.py`); the last block computes only the token that is read. CLIP's parameters are
+taken to be frozen.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .packed_sentences import PackedSentences, attend
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values -> mixed values
+GELU = 1.702  # CLIP's QuickGELU is x·σ(1.702x)
 
 
 def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | int | None = None) -> Tensor:
@@ -29,24 +34,20 @@ def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | 
         k, v = F.linear(normed, w_kv, b_kv).chunk(2, dim=-1)
         x = x[..., read, :]
     x = x + attn.out_proj(attention(q, k, v))
-    return x + feed_forward(block.mlp, block.ln_2(x))
+    return add_feed_forward(block.mlp, x, block.ln_2(x))
 
 
-def feed_forward(mlp: nn.Module, x: Tensor) -> Tensor:
-    """CLIP's MLP; its QuickGELU x·σ(1.702x) as silu(1.702x)/1.702, which keeps one tensor for the backward pass."""
-    hidden = F.silu(mlp.c_fc(x).mul_(1.702)).mul_(1 / 1.702)
-    return mlp.c_proj(hidden)
+def add_feed_forward(mlp: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
+    """x + CLIP's MLP of `normed`, both (..., D).
 
-
-def heads_first(x: Tensor, n_heads: int) -> Tensor:
-    """(B, L, D) -> (B, H, L, D/H)."""
-    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, n_heads: int, **mask) -> Tensor:
-    """Multi-head attention over batch-first q, k, v (B, L, D); returns (B, L, D)."""
-    q, k, v = (heads_first(t, n_heads) for t in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, **mask).transpose(1, 2).flatten(-2)
+    QuickGELU is silu(1.702h)/1.702: the matrix products take both factors along, so that only `silu` passes over the
+    4D wide hidden layer, and one tensor of it is kept for the backward pass.
+    """
+    fc, proj, rows = mlp.c_fc, mlp.c_proj, normed.flatten(0, -2)
+    hidden = torch.addmm(fc.bias, rows, fc.weight.t(), beta=GELU, alpha=GELU)
+    hidden = F.silu(hidden, inplace=not hidden.requires_grad)
+    out = torch.addmm(proj.bias, hidden, proj.weight.t(), beta=GELU)
+    return torch.add(x, out.view_as(x), alpha=1 / GELU)
 
 
 class ImageTower(nn.Module):
@@ -54,11 +55,18 @@ class ImageTower(nn.Module):
 
     Shallow prompts enter after the positional embedding and before `ln_pre`; deep ones (row i > 0) take the place of
     the previous layer's at the input of block i (VPT, arXiv 2203.12119, equations 4 to 6).
+
+    Args:
+        visual: CLIP's image tower.
+
+    With `recompute`, each block is computed again in the backward pass, and of all that it computes only its input is
+    kept.
     """
 
     def __init__(self, visual: nn.Module):
         super().__init__()
         self.visual = visual
+        self.recompute = False
 
     @property
     def is_vit(self) -> bool:
@@ -82,8 +90,13 @@ class ImageTower(nn.Module):
                 x = splice(x, prompts[i], replace=prompts.shape[1])
             n_heads = block.attn.num_heads
             last = i == len(blocks) - 1
-            x = run_block(block, x, lambda q, k, v, n=n_heads: attend(q, k, v, n), read=slice(0, 1) if last else None)
+            x = self._run(block, x, lambda q, k, v, n=n_heads: attend(q, k, v, n), slice(0, 1) if last else None)
         return visual.ln_post(x[:, 0]) @ visual.proj
+
+    def _run(self, *args) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(run_block, *args, use_reentrant=False, preserve_rng_state=False)  # nothing is random
+        return run_block(*args)
 
 
 def splice(tokens: Tensor, prompts: Tensor, replace: int) -> Tensor:
@@ -104,7 +117,7 @@ class TextTower(nn.Module):
         for name in ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection"):
             setattr(self, name, getattr(clip_model, name))
 
-    def forward(self, packed: "PackedSentences", prompts: Tensor | None = None) -> Tensor:
+    def forward(self, packed: PackedSentences, prompts: Tensor | None = None) -> Tensor:
         """Features (C, E) of C sentences with prompts (depth, P, D), class-specific (depth, C, P, D), or None."""
         blocks, dtype = self.transformer.resblocks, self.text_projection.dtype
         x = self.token_embedding(packed.tokens).to(dtype)  # (T, D)
@@ -117,75 +130,3 @@ class TextTower(nn.Module):
             read = packed.ends if i == len(blocks) - 1 else None
             x = run_block(block, x, packed.attention(block.attn.num_heads, only_ends=read is not None), read)
         return (self.ln_final(x).to(dtype) @ self.text_projection)[packed.order]
-
-
-class PackedSentences(nn.Module):
-    """Sentences of any lengths as one row of T tokens: the prefix that all share once, then the rests by length.
-
-    Args:
-        tokens, slots: see `Sentences`.
-        class_specific: each class has prompts of its own, so nothing from the first slot on is shared.
-    """
-
-    def __init__(self, tokens: list[list[int]], slots: list[list[int]], class_specific: bool = False):
-        super().__init__()
-        slot_sets = [{place: i for i, place in enumerate(row)} for row in slots]
-        self.n_prefix = _shared_prefix(tokens, slot_sets, class_specific)
-        by_length = sorted(range(len(tokens)), key=lambda c: len(tokens[c]))
-        rows = [(by_length[0], range(self.n_prefix))]
-        rows += [(c, range(self.n_prefix, len(tokens[c]))) for c in by_length]
-        places = [(c, place) for c, span in rows for place in span]
-        taken = [(row, c, slot_sets[c][place]) for row, (c, place) in enumerate(places) if place in slot_sets[c]]
-        lengths = [len(tokens[c]) - self.n_prefix for c in by_length]
-        self.groups = [(lengths.count(length), length) for length in sorted(set(lengths))]  # (sentences, rest length)
-        n_prompts = len(slots[0])
-        ends = torch.tensor(lengths).cumsum(0) + self.n_prefix - 1
-        for name, values in {
-            "tokens": [tokens[c][place] for c, place in places],
-            "positions": [place for _, place in places],
-            "slot_rows": [row for row, _, _ in taken],
-            "slot_prompts": [i + class_specific * c * n_prompts for _, c, i in taken],
-            "ends": ends,  # rows of the end tokens, shortest sentence first
-            "order": torch.tensor(by_length).argsort(),  # from there back to the order of the classes
-        }.items():
-            self.register_buffer(name, torch.as_tensor(values, dtype=torch.long), persistent=False)
-
-    def place(self, x: Tensor, prompts: Tensor) -> Tensor:
-        """x (T, D) with prompts (P, D) or (C, P, D) in the slots."""
-        return x.index_copy(0, self.slot_rows, prompts.flatten(0, -2)[self.slot_prompts].to(x.dtype))
-
-    def attention(self, n_heads: int, only_ends: bool) -> Attention:
-        """Causal attention within each sentence; with `only_ends` the queries are the end tokens alone, (C, D)."""
-        p = self.n_prefix
-
-        def packed_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            prefix = [t[None, :p] for t in (k, v)]
-            mixed = [] if only_ends or not p else [attend(q[None, :p], *prefix, n_heads, is_causal=True)[0]]
-            at, at_query = p, 0 if only_ends else p
-            for n, length in self.groups:
-                rows, n_queries = n * length, 1 if only_ends else length
-                queries = q[at_query : at_query + n * n_queries].unflatten(0, (n, n_queries))
-                keys, values = (
-                    torch.cat([shared.expand(n, -1, -1), t[at : at + rows].unflatten(0, (n, length))], dim=1)
-                    for shared, t in zip(prefix, (k, v), strict=True)
-                )
-                mask = {} if only_ends else {"attn_mask": _causal(length, p, q.device)}
-                mixed.append(attend(queries, keys, values, n_heads, **mask).flatten(0, 1))
-                at, at_query = at + rows, at_query + n * n_queries
-            return torch.cat(mixed)
-
-        return packed_attention
-
-
-def _shared_prefix(tokens: list[list[int]], slots: list[dict[int, int]], class_specific: bool) -> int:
-    """How many first tokens all sentences share; every sentence keeps at least its end token for itself."""
-    for place in range(min(map(len, tokens)) - 1):
-        seen = {(row[place], taken.get(place)) for row, taken in zip(tokens, slots, strict=True)}
-        if len(seen) > 1 or (class_specific and any(place in taken for taken in slots)):
-            return place
-    return min(map(len, tokens)) - 1
-
-
-def _causal(length: int, n_prefix: int, device: torch.device) -> Tensor:
-    """(length, n_prefix + length): every token sees the prefix, and its own sentence up to itself."""
-    return torch.ones(length, n_prefix + length, dtype=torch.bool, device=device).tril(n_prefix)

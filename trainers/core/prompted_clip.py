@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import upt_cache
 
-from .encoders import ImageTower, PackedSentences, TextTower
+from .encoders import ImageTower, TextTower
+from .packed_sentences import PackedSentences
 from .sentences import Sentences
 
 
