@@ -39,7 +39,7 @@ class Inert:
         pass
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # Python's, since the one in C can be made to fill the memory by a few bytes
     def find_class(self, module: str, name: str):
         whole = f"{module}.{name}"
         if whole in REBUILT:

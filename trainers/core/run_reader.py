@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from dassl.config import get_cfg_default
 from dassl.engine import TRAINER_REGISTRY
 from safetensors import SafetensorError, safe_open
@@ -13,6 +12,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from . import checkpoints, identity
+from .config_check import read_yaml
 
 PROMPTS = "prompts.safetensors"
 
@@ -43,7 +43,7 @@ def read_config(run: Path) -> CfgNode:
     cfg = get_cfg_default()
     cfg.set_new_allowed(True)  # the data sets' keys, too, which this package does not know
     try:
-        content = read_prompts(run)[1]["config"] if run.is_file() else yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_prompts(run)[1]["config"] if run.is_file() else read_yaml(path)
         name = content["TRAINER"]["NAME"]
         defaults = getattr(TRAINER_REGISTRY.get(name), "DEFAULTS", {}) if name in _trainers() else {}
         cfg.TRAINER[name.upper()] = CfgNode(dict(defaults), new_allowed=True)
