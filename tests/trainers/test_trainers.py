@@ -255,7 +255,7 @@ def test_configs_that_make_no_sense_say_what_to_do(build, opts, message):
 def test_words_are_counted_in_bpe_tokens(build, capsys):
     trainer = build("CoOp", "TRAINER.COOP.CTX_INIT", "a photomicrograph of_a")
     n_words, n_tokens = 4, len(trainer.model.learner.ctx)
-    assert n_tokens > n_words and len(trainer.model.sentences.slot_rows) == n_tokens
+    assert n_tokens > n_words and len(trainer.model.chunks[0].slot_rows) == n_tokens
 
 
 def test_half_precision_falls_back_to_fp32_where_the_cpu_has_none(build, capsys, monkeypatch):

@@ -50,17 +50,20 @@ def add_feed_forward(mlp: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
     return torch.add(x, out.view_as(x), alpha=1 / GELU)
 
 
+def recomputed(function: Callable[..., Tensor], *args) -> Tensor:
+    """function(*args), computed again in the backward pass, so that of all it computes nothing is kept until then."""
+    if not torch.is_grad_enabled():
+        return function(*args)
+    return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)  # nothing in a tower is random
+
+
 class ImageTower(nn.Module):
     """CLIP's image tower; visual prompts stand between CLS and the patches.
 
     Shallow prompts enter after the positional embedding and before `ln_pre`; deep ones (row i > 0) take the place of
     the previous layer's at the input of block i (VPT, arXiv 2203.12119, equations 4 to 6).
 
-    Args:
-        visual: CLIP's image tower.
-
-    With `recompute`, each block is computed again in the backward pass, and of all that it computes only its input is
-    kept.
+    With `recompute`, only each block's input is kept for the backward pass.
     """
 
     def __init__(self, visual: nn.Module):
@@ -94,9 +97,7 @@ class ImageTower(nn.Module):
         return visual.ln_post(x[:, 0]) @ visual.proj
 
     def _run(self, *args) -> Tensor:
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(run_block, *args, use_reentrant=False, preserve_rng_state=False)  # nothing is random
-        return run_block(*args)
+        return recomputed(run_block, *args) if self.recompute else run_block(*args)
 
 
 def splice(tokens: Tensor, prompts: Tensor, replace: int) -> Tensor:

@@ -3,6 +3,7 @@
 Shape letters: B batch, C classes, P prompts, D width, E embedding.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 import upt_cache
 
-from .encoders import ImageTower, TextTower
+from .encoders import ImageTower, TextTower, recomputed
 from .packed_sentences import PackedSentences
 from .sentences import Sentences
 
@@ -52,30 +53,54 @@ class PromptedCLIP(nn.Module):
         self.text_tower = TextTower(clip_model)
         self.logit_scale = clip_model.logit_scale
         self.learner = learner
-        self.image_specific = image_specific
-        self.names = sentences.names
+        self.class_specific, self.image_specific = class_specific, image_specific
         self._check_lengths(sentences, clip_model.context_length)
-        self.sentences = PackedSentences(sentences.tokens, sentences.slots, class_specific)
+        self._sentences = sentences
+        self.take_text_in_chunks(len(sentences.names))
         self._text_cache: tuple[object, Tensor] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return self._sentences.names
+
+    @property
+    def text_is_prompted(self) -> bool:
+        return self._sentences.n_prompts > 0
+
+    def take_text_in_chunks(self, n_classes: int, recompute: bool = False) -> None:
+        """Encodes so many classes at a time; with `recompute`, each chunk anew in the backward pass."""
+        rows = self._sentences.tokens, self._sentences.slots
+        starts = range(0, len(self.names), n_classes)
+        chunks = [PackedSentences(*(row[i : i + n_classes] for row in rows), self.class_specific) for i in starts]
+        self.chunks = nn.ModuleList(chunks).to(self.logit_scale.device)
+        self._chunk_size, self._recompute_text = n_classes, recompute
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C), fp32, of images (B, 3, height, width)."""
-        prompts = self._image_prompts()
-        features = self.image_features(images, prompts)
-        return self.classify(features, None if self.image_specific else prompts)  # one pass of the learner for both
+        return self.logits(images, *self.shared())
 
-    def classify(self, features: Tensor, prompts: Prompts | None = None) -> Tensor:
-        """Logits (B, C), fp32, of images whose normalised features (B, E) are known."""
-        with _full_precision(features):
-            if prompts is None:
+    def shared(self) -> tuple[Tensor | None, Tensor | None]:
+        """What images share, from one pass of the learner: image prompts (depth, P, D) and normalised class features
+        (C, E); None where there are none, or where class features depend on the image.
+        """
+        prompts = self._image_prompts()
+        return prompts.image, None if self.image_specific else self._text_features(prompts.text)
+
+    def logits(self, images: Tensor, image_prompts: Tensor | None, text: Tensor | None) -> Tensor:
+        """Logits (B, C), fp32, of images (B, 3, height, width) with what `shared` returns."""
+        return self.classify(self.image_features(images, Prompts(image=image_prompts)), text)
+
+    def classify(self, features: Tensor, text: Tensor | None = None) -> Tensor:
+        """Logits (B, C), fp32, of normalised image features (B, E), with normalised class features if known."""
+        if text is None:
+            with _full_precision(features):
                 prompts = self.learner(features) if self.image_specific else self.learner()
-        if self.image_specific:
-            # Image by image: the classes of one image share its prefix, and memory does not grow with the batch.
-            text = torch.stack([self._encode_text(one) for one in prompts.text])  # (B, C, E)
-        else:
-            text = self._text_features(prompts.text)
+            if self.image_specific:  # image by image: the classes of one image share its prefix
+                text = torch.stack([self._encode_text(one) for one in prompts.text])  # (B, C, E)
+            else:
+                text = self._text_features(prompts.text)
         with _full_precision(features):
-            cosines = torch.einsum("bce,be->bc", text, features) if self.image_specific else features @ text.t()
+            cosines = torch.einsum("bce,be->bc", text, features) if text.dim() == 3 else features @ text.t()
             return self.logit_scale.float().exp() * cosines
 
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
@@ -123,7 +148,10 @@ class PromptedCLIP(nn.Module):
         return self._text_cache[1]
 
     def _encode_text(self, prompts: Tensor | None) -> Tensor:
-        return F.normalize(self.text_tower(self.sentences, prompts).float(), dim=-1)
+        own = prompts.split(self._chunk_size, dim=1) if self.class_specific else [prompts] * len(self.chunks)
+        run = partial(recomputed, self.text_tower) if self._recompute_text else self.text_tower
+        features = [run(chunk, part) for chunk, part in zip(self.chunks, own, strict=True)]
+        return F.normalize(torch.cat(features).float(), dim=-1)
 
     @staticmethod
     def _check_lengths(sentences: Sentences, context_length: int) -> None:
