@@ -1,6 +1,7 @@
 """Reading result.json files: the only source of every table."""
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Iterable
@@ -108,11 +109,33 @@ def read(directory: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        result = json.loads(path.read_text())
-        result["accuracy"] + 0.0
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no result of a run ({error}): delete it and run again") from error
+        result = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, good in FIELDS.items() if name in result and not good(result[name])]
+        reason = f"{wrong[0]} is {result[wrong[0]]!r}" if wrong else "" if "accuracy" in result else "no accuracy"
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error)
+    if reason:
+        raise ValueError(f"{path} is no result of a run ({reason}): delete it and run again")
     return result | {"directory": str(directory)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_percent(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 100
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+FIELDS = {  # what the tools compute with or show; not every version writes all of it
+    **dict.fromkeys(("accuracy", "error_rate", "macro_f1"), _is_percent),
+    **dict.fromkeys(("n_test", "n_classes", "trainable_parameters", "shots", "seed", "train_seconds"), _is_number),
+    **dict.fromkeys(("trainer", "dataset", "backbone", "classes", "precision", "few_shot_sha256"), _is_text),
+}
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float | None]:

@@ -1,0 +1,134 @@
+"""Tools that are given folders without runs, or runs that are damaged."""
+
+import json
+
+import pytest
+
+from tests.trees import picture
+from tools import attention, export, nearest_words, plot, predict, report, table
+
+LOADING = {
+    "predict": (predict.main, lambda run, image: ["--checkpoint", run, "--images", image]),
+    "export": (export.main, lambda run, image: [run]),
+    "nearest_words": (nearest_words.main, lambda run, image: [run]),
+    "attention": (attention.main, lambda run, image: [run, "--images", image]),
+}
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(picture(0))
+    return path
+
+
+def no_config(run):
+    (run / "config.yaml").unlink()
+
+
+def write_config(text):
+    return lambda run: (run / "config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def change_config(old, new):
+    def change(run):
+        text = (run / "config.yaml").read_text()
+        assert old in text
+        (run / "config.yaml").write_text(text.replace(old, new))
+
+    return change
+
+
+def no_prompts(run):
+    (run / "prompts.safetensors").unlink()
+    for path in (run / "prompt_learner").iterdir():
+        path.unlink()
+
+
+# what is done to a finished run -> what the one line says
+DAMAGES = {
+    "no config": (no_config, ["no run in", "no config.yaml"]),
+    "empty config": (write_config(""), ["config.yaml", "keys and values"]),
+    "config that is a list": (write_config("[1]"), ["config.yaml", "keys and values"]),
+    "config of other bytes": (write_config(b"\xff\x00"), ["config.yaml"]),
+    "config without a trainer": (write_config("SEED: 1"), ["config.yaml", "TRAINER"]),
+    "config of a foreign trainer": (change_config("NAME: CoOp", "NAME: CoPo"), ['"CoPo"', "no trainer here", "CoOp"]),
+    "config with code": (write_config("TRAINER: !!python/object/apply:os.getpid []"), ["config.yaml"]),
+    "config of another size": (change_config("- 32\n  - 32", "- 64\n  - 64"), ["INPUT.SIZE", "takes (32, 32)"]),
+    "config of more prompts": (change_config("N_CTX: 16", "N_CTX: 8"), ["does not fit CoOp", "expected (8, 64)"]),
+    "no prompts": (no_prompts, ["Model not found", "there: nothing"]),
+    "a backbone that has gone": (change_config("tiny.pt", "gone.pt"), ["unknown backbone", "gone.pt"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+@pytest.mark.parametrize("tool", LOADING)
+def test_a_run_that_is_damaged(copy_of, end_tool, image, tool, case):
+    damage, words = DAMAGES[case]
+    run = copy_of("CoOp")
+    damage(run)
+    main, arguments = LOADING[tool]
+    end_tool(main, *arguments(run, image)).refused(*words)
+
+
+@pytest.mark.parametrize("tool", LOADING)
+def test_no_run_at_all(end_tool, image, tmp_path, trained, tool):
+    main, arguments = LOADING[tool]
+    (tmp_path / "empty").mkdir()
+    end_tool(main, *arguments(tmp_path / "empty", image)).refused("no run in", "empty", "output directory")
+    end_tool(main, *arguments(tmp_path / "gone", image)).refused("no run in", "gone")
+    end_tool(main, *arguments(trained["CoOp"].parent, image)).refused("there are runs in", str(trained["CoOp"]))
+
+
+def test_a_damaged_config_in_the_output_folder_of_a_training(world):
+    world.run_dir.mkdir()
+    (world.run_dir / "config.yaml").write_text("OPTIM: [")
+    world.train().refused("config.yaml")
+
+
+TABLES = {
+    "table": (table.main, lambda output: ["few_shot", output]),
+    "plot": (plot.main, lambda output: [output, "--out", output / "pictures"]),
+    "report": (report.main, lambda output: [output]),
+}
+
+
+@pytest.mark.parametrize("tool", TABLES)
+@pytest.mark.parametrize("place", ["empty", "gone"])
+def test_no_runs_to_show(end_tool, tmp_path, tool, place):
+    main, arguments = TABLES[tool]
+    (tmp_path / "empty").mkdir()
+    end_tool(main, *arguments(tmp_path / place)).refused("no ", place)
+
+
+RESULTS = {
+    "empty": "",
+    "cut off": '{"accuracy": 5',
+    "a list": "[1, 2]",
+    "a number": "7",
+    "no accuracy": "{}",
+    "accuracy as a text": '{"accuracy": "90"}',
+    "accuracy that is no number": '{"accuracy": NaN}',
+    "accuracy over 100": '{"accuracy": 1e9}',
+    "of another run": {"seed": 2},
+    "of another trainer": {"trainer": "VPT"},
+    "number of classes as a text": {"n_classes": "many"},
+    "no number of parameters": {"trainable_parameters": None},
+    "backbone as a number": {"backbone": 7},
+    "error rate below 0": {"error_rate": -1.0},
+    "deep": "[" * 100000,
+}
+
+
+@pytest.mark.parametrize("tool", TABLES)
+@pytest.mark.parametrize("case", RESULTS)
+def test_a_result_that_is_damaged(trained, end_tool, tmp_path, tool, case):
+    run = tmp_path / "output/oxford_pets/CoOp/vit_b16_c16_1shots/seed1"
+    run.mkdir(parents=True)
+    content = RESULTS[case]
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((trained["CoOp"] / "result.json").read_text()) | content)
+    (run / "result.json").write_text(content)
+    main, arguments = TABLES[tool]
+    ended = end_tool(main, *arguments(tmp_path / "output"))
+    ended.refused("result.json", "delete")
