@@ -21,6 +21,7 @@ METHODS = (ZeroshotCLIP, LinearProbe, CoOp, CoCoOp, VPT, UPT)
 
 
 def extend_cfg(cfg: CfgNode) -> None:
-    """Adds each method's node, `cfg.TRAINER.<NAME>` with the method's defaults, in place."""
+    """Adds the trainers' keys, in place: each method's node `cfg.TRAINER.<NAME>` with its defaults, and one for all."""
+    cfg.DATALOADER.KEEP_MB = 2000  # memory for decoded pictures of the train list, and as much for val; 0: none kept
     for method in METHODS:
         cfg.TRAINER[method.__name__.upper()] = CfgNode(dict(method.DEFAULTS))

@@ -1,5 +1,6 @@
 """NaN and infinite values: training stops before they spread, and says where they came up."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,11 +9,11 @@ from torch import Tensor
 FILES_NAMED = 4
 
 
-def check_loss(trainer, loss: Tensor, batch: dict) -> None:
-    """Raises FloatingPointError unless the loss of a training batch is finite."""
-    if not torch.isfinite(loss).all():
-        step = f"step {trainer.batch_idx + 1} of {trainer.num_batches} with {_files(batch.get('impath', ()))}"
-        raise FloatingPointError(f"{_epoch(trainer)}, {step}: the loss is NaN or infinite. {_advice(trainer)}")
+def check_loss(trainer, loss: float, step: int, paths: Sequence[str]) -> None:
+    """Raises FloatingPointError unless the loss of a training step (0, 1, ...) is finite."""
+    if not math.isfinite(loss):
+        where = f"step {step + 1} of {trainer.num_batches} with {_files(paths)}"
+        raise FloatingPointError(f"{_epoch(trainer)}, {where}: the loss is NaN or infinite. {_advice(trainer)}")
 
 
 def check_learned(trainer) -> None:

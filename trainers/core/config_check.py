@@ -63,6 +63,7 @@ RULES: dict[str, Rule] = {
     "INPUT.RGS_P": between(0, 1),
     "INPUT.GB_P": between(0, 1),
     "DATALOADER.NUM_WORKERS": at_least(0),
+    "DATALOADER.KEEP_MB": at_least(0),
     "DATALOADER.K_TRANSFORMS": (lambda value: value == 1, "1: prompts are trained on one view of a picture"),
     "DATALOADER.TRAIN_X.BATCH_SIZE": at_least(1),
     "DATALOADER.TRAIN_X.SAMPLER": one_of("RandomSampler", "SequentialSampler", "RandomClassSampler"),

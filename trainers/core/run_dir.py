@@ -24,8 +24,8 @@ from . import checkpoints
 
 # Keys that cannot change a result: runs that differ in them alone are the same run.
 NEUTRAL_KEYS = (
-    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "TRAIN.PRINT_FREQ",
-    "TRAIN.CHECKPOINT_FREQ",
+    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "DATALOADER.KEEP_MB",
+    "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ",
 )  # fmt: skip
 
 TEMPORARY = ".tmp"  # how the names of files end that are being written

@@ -12,7 +12,7 @@ from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 
-from . import anomaly, checkpoints, evaluation, report, resume, run_dir, run_reader
+from . import anomaly, checkpoints, data_path, evaluation, loop, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
 from .config_check import check_config
@@ -51,6 +51,10 @@ class PromptTrainer(TrainerX):
         """Dassl calls it before anything is loaded."""
         check_config(cfg)
         run_dir.check_config_there(cfg)
+
+    def build_data_loader(self) -> None:
+        super().build_data_loader()
+        data_path.lasting(self)
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
@@ -101,22 +105,28 @@ class PromptTrainer(TrainerX):
             print("Nothing to train")
             self.test()
 
+    def run_epoch(self) -> None:
+        loop.run_epoch(self)
+
     def parse_batch_train(self, batch: dict) -> tuple[Tensor, Tensor]:
         return self.parse_batch_test(batch)
 
-    def forward_backward(self, batch: dict) -> dict[str, float]:
+    def parse_batch_test(self, batch: dict) -> tuple[Tensor, Tensor]:
+        return tuple(batch[key].to(self.device, non_blocking=True) for key in ("img", "label"))
+
+    def forward_backward(self, batch: dict) -> dict[str, Tensor]:
+        """One step. The numbers that it returns stay on the device, so that nothing waits for them."""
         images, labels = self.parse_batch_train(batch)
         with self.precision.context():
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels)
-        anomaly.check_loss(self, loss, batch)
         self.model_zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optim)
         self.scaler.update()
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()  # Dassl leaves the schedule to the trainer: once an epoch
-        return {"loss": loss.item(), "acc": compute_accuracy(logits, labels)[0].item()}
+        return {"loss": loss.detach(), "acc": compute_accuracy(logits, labels)[0]}
 
     def before_train(self) -> None:
         super().before_train()
