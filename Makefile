@@ -14,7 +14,7 @@ PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
 export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 
-.PHONY: setup demo browser test lint format clean
+.PHONY: setup demo results browser test lint format clean
 setup: $(STAMP)
 
 $(STAMP): setup.py tools/install.py toolbox/setup.py
@@ -25,6 +25,9 @@ $(STAMP): setup.py tools/install.py toolbox/setup.py
 
 demo: setup
 	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
+
+results: setup  # runs all that docs/RESULTS.md shows, about an hour and a half on 2 cores, and fills in its tables
+	$(PY) -m tools.results_page README.md docs/RESULTS.md
 
 browser: setup  # a Chromium for the tests of the report's page
 	$(PY) -m tools.browser

@@ -13,6 +13,7 @@ from tools.launch import Failure
 from tools.options import parse_args
 from tools.plan import ZERO_SHOT, Run
 from tools.protocols import Asked
+from tools.table import FORMATS, render
 
 # Zero-shot CLIP stands beside them in any case.
 DEFAULT_TRAINERS = {
@@ -80,8 +81,8 @@ def planned(args: argparse.Namespace) -> list[Run]:
     return protocols.PROTOCOLS[args.protocol](datasets, asked)
 
 
-def table(runs: list[Run]) -> str:
-    """Accuracy of each trainer over its seeds, from result.json."""
+def table(runs: list[Run], style: str = "simple") -> str:
+    """Accuracy of each trainer over its seeds, from result.json; `style` is tabulate's."""
     groups: dict[tuple, list[Run]] = {}
     for run in runs:
         groups.setdefault((run.trainer, run.cfg, run.directory.parent), []).append(run)
@@ -96,19 +97,25 @@ def table(runs: list[Run]) -> str:
         parameters = f"{found[0]['trainable_parameters']:,}" if found else ""
         rows.append([trainer, cfg, accuracy, seeds, parameters, seconds])
     headers = ["trainer", "config", "accuracy %", "seeds", "trained parameters", "training s"]
-    return tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right", "right"))
+    aligned = ("left", "left", "right", "right", "right", "right")
+    return tabulate(rows, headers, style, disable_numparse=True, colalign=aligned)
 
 
-def print_table(args: argparse.Namespace, runs: list[Run]) -> None:
+def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str:
+    """The table of these runs, as text or md."""
     if args.script == "main":
-        print(f"\n{runs[0].dataset}, {args.shots[0]} shots a class, test accuracy: {results.SPREAD}\n\n{table(runs)}\n")
-    else:
-        from tools.table import render
+        title = f"{runs[0].dataset}, {args.shots[0]} shots a class, test accuracy: {results.SPREAD}"
+        return f"{title}\n\n{table(runs, FORMATS[fmt])}"
+    directories = {run.directory for run in runs}
+    records = [record for record in results.scan(args.output) if record.directory in directories]
+    return render(args.protocol, records, fmt, expected_seeds=args.seeds).rstrip("\n")
 
-        directories = {run.directory for run in runs}
-        records = [record for record in results.scan(args.output) if record.directory in directories]
-        print(f"\n{render(args.protocol, records, expected_seeds=args.seeds)}\n")
-    print(f"Each run's log.txt, result.json and prompts.safetensors: {args.output}")
+
+def run_all(args: argparse.Namespace, runs: list[Run]) -> list[Failure]:
+    """Runs what is not done yet, where the options say; returns what failed."""
+    if args.launcher == "local":
+        return launch.run_all(runs, launch.slots(args.workers, args.gpus), args.verbose)
+    return slurm.run_all(runs, args.output, args.slurm, "slurm" if args.launcher == "slurm" else "local")
 
 
 def print_failures(failures: list[Failure]) -> None:
@@ -126,12 +133,8 @@ def main(argv: list[str]) -> int:
     if os.environ.get("DRY_RUN", "0") not in ("", "0"):
         print("\n".join(run.command for run in runs))
         return 0
-    if args.launcher == "local":
-        failures = launch.run_all(runs, launch.slots(args.workers, args.gpus), args.verbose)
-    else:
-        cluster = "slurm" if args.launcher == "slurm" else "local"
-        failures = slurm.run_all(runs, args.output, args.slurm, cluster)
-    print_table(args, runs)
+    failures = run_all(args, runs)
+    print(f"\n{summary(args, runs)}\n\nEach run's log.txt, result.json and prompts.safetensors: {args.output}")
     print_failures(failures)
     return 1 if failures else 0
 
