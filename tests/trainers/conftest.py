@@ -6,6 +6,7 @@ from dassl.utils import set_random_seed
 
 import train
 from tests.trees import make_oxford_pets
+from tests.zygote import Zygote
 
 SMALL = [
     "INPUT.SIZE", "(32, 32)", "DATALOADER.NUM_WORKERS", "0", "DATALOADER.TRAIN_X.BATCH_SIZE", "4",
@@ -20,6 +21,13 @@ def pets_root(tmp_path_factory) -> str:
     root = tmp_path_factory.mktemp("data")
     make_oxford_pets(root, 4, 12)
     return str(root)
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """A process that has imported train.py and forks real runs of it."""
+    with Zygote() as zygote:
+        yield zygote
 
 
 @pytest.fixture

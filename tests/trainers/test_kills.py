@@ -8,15 +8,8 @@ import time
 import pytest
 
 from tests import kills
-from tests.zygote import Zygote
 
 N_KILLS = {"best on val": 12, "workers": 8, "adam": 3}  # in all at least 20
-
-
-@pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as zygote:
-        yield zygote
 
 
 @pytest.fixture
