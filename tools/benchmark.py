@@ -3,6 +3,7 @@
     python -m tools.benchmark steps --n-classes 37 --batch-size 16 --precision fp32 bf16    training steps
     python -m tools.benchmark evaluation --n-classes 397                                    test batches of 100
     python -m tools.benchmark epoch                          one few-shot epoch on the embedded emoji, loader included
+    python -m tools.benchmark retest --trainer CoOp          a test on the emoji, and the same test once more
     python -m tools.benchmark memory --n-classes 1000 --batch-size 8 --paths ours           peak memory of a step
     python -m tools.benchmark sweep --over classes batch prompts --plot cost.svg            what a step costs
 
@@ -30,12 +31,13 @@ from trainers.core.precision import CHOICES, choose_device
 
 DEFAULTS = {  # by work: backbone, batch, repetitions
     "steps": ("ViT-B/16", 16, 5), "evaluation": ("ViT-B/16", 100, 3), "epoch": ("pocket", 32, 5),
-    "memory": ("ViT-B/16", 8, 1), "sweep": ("ViT-B/16", 8, 3),
+    "retest": ("ViT-B/32", 100, 3), "memory": ("ViT-B/16", 8, 1), "sweep": ("ViT-B/16", 8, 3),
 }  # fmt: skip
 HEADERS = {
     "task": "task", "precision": "precision", "median_s": "median (s)", "quartiles_s": "quartiles (s)",
-    "times_as_fast": "times as fast", "gflop": "GFLOP", "gflops": "GFLOP/s", "of_matmul_rate": "of the matmul rate",
-    "of_own_products": "of its own products' rate", "peak_gib": "peak (GiB)", "of_plain": "of plain",
+    "cpu_s": "CPU (s)", "times_as_fast": "times as fast", "gflop": "GFLOP", "gflops": "GFLOP/s",
+    "of_matmul_rate": "of the matmul rate", "of_own_products": "of its own products' rate",
+    "peak_gib": "peak (GiB)", "of_plain": "of plain",
     "over": "over", "s_each": "s for each", "s_at_0": "s at 0", "r2": "R²", "points": "measured (s)",
 }  # fmt: skip
 
@@ -47,9 +49,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("work", choices=WORKS)
     add("--trainer", default="UPT", help="CoOp, CoCoOp, VPT, UPT, or for evaluation ZeroshotCLIP (default: UPT)")
-    add("--backbone", help=f"{', '.join(random_clip.VITS)}, pocket, or a checkpoint (default: ViT-B/16; epoch: pocket)")
+    add("--backbone", help="as in train.py (default: ViT-B/16; retest: ViT-B/32; epoch: pocket)")
     add("--n-classes", type=int, default=37, help="default: 37")
-    add("--batch-size", type=int, help="default: steps 16, evaluation 100, epoch 32, memory and sweep 8")
+    add("--batch-size", type=int, help="default: steps 16, evaluation, retest 100, epoch 32, memory, sweep 8")
     add("--precision", nargs="+", default=["fp32"], choices=CHOICES, help="of our path (default: fp32)")
     add("--plain-precision", default="fp32", choices=CHOICES, help="of the plain path (default: fp32)")
     add("--paths", nargs="+", default=["plain", "ours"], choices=("plain", "ours"), help="default: both")
@@ -105,7 +107,7 @@ def render(result: dict) -> str:
     args, facts = result["options"], result["machine"]
     rows = [{HEADERS[key]: _text(key, value) for key, value in row.items()} for row in result["rows"]]
     used = [header for header in HEADERS.values() if any(row.get(header) for row in rows)]
-    what = "Emoji, 16 shots" if args["work"] == "epoch" else f"{args['n_classes']} classes"
+    what = "Emoji, 16 shots" if args["work"] in ("epoch", "retest") else f"{args['n_classes']} classes"
     lines = [
         f"{args['trainer']} {args['work']}, {args['backbone']}, {what}, batch {args['batch_size']}",
         f"{facts['gpu'] or facts['cpu']}, {facts['threads']} of {facts['cores']} cores, load {facts['load']}, "

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import shutil
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from dassl.utils import set_random_seed
 from torch import Tensor, nn
 
 import train
+import upt_cache
 from tools import random_clip
 from tools.measure import Task, products
 from tools.plain_clip import PlainCLIP, PlainTrainer
@@ -72,7 +74,7 @@ class Paths:
         optimizer = torch.optim.SGD(model.learner.parameters(), lr=LR)
 
         def step() -> None:
-            model.learner.train()
+            model.learner.train().requires_grad_()
             with self.trainer.precision.context():
                 logits = model(self.images)
             optimizer.zero_grad()
@@ -86,7 +88,7 @@ class Paths:
 
         @torch.no_grad()
         def infer() -> Tensor:
-            model.learner.eval()
+            at_rest(model.learner)
             with self.trainer.precision.context():
                 return model(self.images[:n_images])
 
@@ -115,12 +117,11 @@ class Paths:
         """Our class features computed anew, as at an evaluation's start; None where they depend on the image."""
         if self.trainer.image_specific or not self.trainer.trainable:
             return None
-        learned = next(iter(self.trainer.trainable.values()))
 
         @torch.no_grad()
         def encode() -> None:
-            self.ours.learner.eval()
-            learned.mul_(1)  # an in-place change, so that nothing is taken from before
+            at_rest(self.ours.learner)
+            touch(self.ours.learner)
             with self.trainer.precision.context():
                 self.ours.text_features()
 
@@ -157,6 +158,32 @@ def one_epoch(trainer: TrainerX) -> Task:
             trainer.after_epoch()
 
     return run
+
+
+def whole_test(trainer: TrainerX, anew: bool) -> Task:
+    """Dassl's `test`, class features included; `anew`: without image features kept from before."""
+
+    def run() -> None:
+        if anew:
+            shutil.rmtree(upt_cache.cache_dir() / "features", ignore_errors=True)
+        at_rest(trainer.model.learner)
+        touch(trainer.model.learner)
+        with quiet():
+            trainer.test()
+
+    return run
+
+
+def at_rest(learner: nn.Module) -> None:
+    """Evaluation mode, and no gradients wanted: torch's counter of operations fails on views of what wants some."""
+    learner.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def touch(learner: nn.Module) -> None:
+    """Changes learned tensors in place by nothing, so that no class features are taken from before."""
+    for learned in learner.parameters():
+        learned.mul_(1)
 
 
 @torch.no_grad()

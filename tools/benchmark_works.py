@@ -1,6 +1,7 @@
 """The works of tools.benchmark: each takes the command line's options and returns what JSON can hold."""
 
 import argparse
+import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import trainers
-from tools.benchmark_paths import Paths, epoch_trainers, one_epoch, test_logits
+from tools.benchmark_paths import Paths, epoch_trainers, one_epoch, test_logits, whole_test
 from tools.measure import Task, Timing, interleaved, peak_memory_mb, products
 from trainers.core.precision import choose_device
 
@@ -65,7 +66,8 @@ def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
                 "precision": precision,
                 "median_s": t.median,
                 "quartiles_s": t.quartiles,
-                "times_as_fast": plain / t.median if plain and name in ("plain", "ours") else None,
+                "cpu_s": statistics.median(t.cpu_seconds),
+                "times_as_fast": plain / t.median if plain and name.split(",")[0] in ("plain", "ours") else None,
                 "gflop": t.flops / 1e9,
                 "gflops": t.gflops,
                 "of_matmul_rate": t.gflops / rate.gflops if rate else None,
@@ -96,6 +98,24 @@ def epoch(args: argparse.Namespace) -> dict:
         for trainer in made.values():
             trainer.close_writer()
     return result
+
+
+def retest(args: argparse.Namespace) -> dict:
+    """A whole test on `Emoji`: of the plain path, of ours for the first time, and of ours on the same pictures again.
+
+    Raises:
+        ValueError: the method prompts the image tower, so that nothing can be kept.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        made = epoch_trainers(args, Path(folder))
+        if "ours" in made and not made["ours"].features_are_plain:
+            raise ValueError(f"{args.trainer} prompts the image tower: choose --trainer CoOp, CoCoOp or ZeroshotCLIP")
+        tasks = {}
+        for name, trainer in made.items():
+            precision = trainer.precision.name
+            for label in ("ours, first", "ours, again") if name == "ours" else ("plain",):
+                tasks[label, precision] = whole_test(trainer, anew=label != "ours, again")
+        return {"rows": _rows(interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True)))}
 
 
 def memory(args: argparse.Namespace) -> dict:
@@ -148,4 +168,4 @@ def _with(args: argparse.Namespace, axis: str, value: int) -> argparse.Namespace
     return argparse.Namespace(**vars(args) | changed)
 
 
-WORKS = {work.__name__: work for work in (steps, evaluation, epoch, memory, sweep)}
+WORKS = {work.__name__: work for work in (steps, evaluation, epoch, retest, memory, sweep)}

@@ -27,9 +27,13 @@ MAPPED_GIB = 3  # of address space that torch's libraries take, and little of it
 
 @dataclass
 class Timing:
-    """Seconds of each repetition, and the floating-point operations of one (a multiply-add is two)."""
+    """Seconds of each repetition, CPU seconds (of all threads), and the floating-point operations of one repetition.
+
+    A multiply-add is two operations. CPU seconds well below threads x seconds: the machine had other things to do.
+    """
 
     seconds: list[float]
+    cpu_seconds: list[float]
     flops: int
 
     @property
@@ -52,20 +56,21 @@ class Timing:
 def interleaved(tasks: dict[str, Task], repeat: int, device: torch.device) -> dict[str, Timing]:
     """Each task once to warm up and to count its operations, then all of them in turn, `repeat` times."""
     bar = tqdm(total=len(tasks) * (repeat + 1), desc="measuring", leave=False, disable=None)
-    flops, seconds = {}, {name: [] for name in tasks}
+    timings = {}
     for name, task in tasks.items():
-        flops[name] = count_flops(task)
+        timings[name] = Timing([], [], count_flops(task))
         bar.update()
     for _ in range(repeat):
         for name, task in tasks.items():
             _wait(device)
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             task()
             _wait(device)
-            seconds[name].append(time.perf_counter() - start)
+            timings[name].seconds.append(time.perf_counter() - start)
+            timings[name].cpu_seconds.append(time.process_time() - cpu_start)
             bar.update()
     bar.close()
-    return {name: Timing(seconds[name], flops[name]) for name in tasks}
+    return timings
 
 
 def _wait(device: torch.device) -> None:

@@ -62,8 +62,7 @@ def test_both_paths_have_the_same_logits_and_gradients(tiny_clip_file, trainer, 
     for model in (paths.ours, paths.plain):
         logits = paths.inference(model)()
         torch.manual_seed(0)  # for UPT's dropout
-        paths.training_step(model)
-        model.learner.train()
+        model.learner.train().requires_grad_()
         loss = torch.nn.functional.cross_entropy(model(paths.images), paths.labels)
         found.append((logits, torch.autograd.grad(loss, list(model.learner.parameters()))))
     assert found[1][0].std(dim=1).min() > 0.1  # the classes differ at all
@@ -100,6 +99,15 @@ def test_epoch_trains_both_loops_to_the_same_prompts(bench):
     rows = {row["task"]: row for row in result["rows"]}
     assert set(rows) == {"plain", "ours"} and rows["ours"]["times_as_fast"] > 0
     assert result["max_logit_difference"]["fp32"] < 1e-2 * result["logit_spread"]
+
+
+def test_a_second_test_needs_no_image_tower(bench):
+    small = ["--set", "DATASET.NUM_SHOTS", 1, "DATASET.SUBSAMPLE_CLASSES", "new"]
+    rows = {row["task"]: row for row in bench("retest", "--trainer", "CoOp", *small)["rows"]}
+    assert rows["ours, again"]["gflop"] < 0.1 * rows["ours, first"]["gflop"] < 0.1 * rows["plain"]["gflop"]
+    assert all(row["times_as_fast"] for row in rows.values())
+    with pytest.raises(ValueError, match="UPT prompts the image tower"):
+        bench("retest", *small)
 
 
 def test_memory_of_a_step_in_a_process_of_its_own(bench):
