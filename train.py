@@ -25,6 +25,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
+from trainers.core import distributed
 from trainers.core.checks import did_you_mean
 from trainers.core.config_check import check_config, leaves, read_yaml
 
@@ -94,7 +95,7 @@ def _merge_file(cfg: CfgNode, path: str) -> None:
             raise ValueError(f'{path}: unknown config key "{key}"{did_you_mean(key, known)}')
     try:
         cfg.merge_from_other_cfg(CfgNode(content))
-    except (ValueError, AssertionError) as error:
+    except (KeyError, ValueError, AssertionError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
 
 
@@ -138,10 +139,8 @@ def set_deterministic(seed: int) -> None:
 def main(args: argparse.Namespace) -> None:
     if args.no_cache:
         upt_cache.switch_off()
-    cfg = setup_cfg(args)
-    # of the processes that torchrun starts for one run, the first holds the lock
-    is_first = os.environ.get("RANK", "0") == "0"
-    with locks.hold(Path(cfg.OUTPUT_DIR)) if cfg.OUTPUT_DIR and is_first else contextlib.nullcontext():
+    cfg = distributed.start(setup_cfg(args))
+    with locks.hold(Path(cfg.OUTPUT_DIR)) if cfg.OUTPUT_DIR else contextlib.nullcontext():
         run(cfg, args)
 
 

@@ -23,6 +23,8 @@ TRANSFORMS = (
     "randaugment2", "gaussian_noise", "colorjitter", "randomgrayscale", "gaussian_blur",
 )  # fmt: skip
 
+LARGEST = 10_000  # values of a config file; ours have about 30
+
 Rule = tuple[Callable[[object], bool], str]  # whether a value is good, and what would be
 
 
@@ -107,18 +109,31 @@ def read_yaml(path: Path) -> dict:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)
-        good = isinstance(content, dict) and all(isinstance(key, str) for key in _keys(content))
-    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a node may hold itself
+        keys = _keys(content)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    if not good:
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in keys):
         raise ValueError(f"{path} is no config file: it must hold keys and values, such as OPTIM: {{LR: 0.002}}")
     return content
 
 
-def _keys(content: dict) -> Iterator[object]:
-    for key, value in content.items():
-        yield key
-        yield from _keys(value) if isinstance(value, dict) else ()
+def _keys(content: object) -> list:
+    """The keys of all nested mappings.
+
+    Raises:
+        ValueError: there are too many values; YAML's references can make any number of them of a few bytes, or a value
+            that holds itself.
+    """
+    keys, waiting, n = [], [content], 0
+    while waiting:
+        node = waiting.pop()
+        below = list(node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple, set)) else ())
+        n += len(below)
+        if n > LARGEST:
+            raise ValueError(f"over {LARGEST} values: it is no config file, or a part holds itself")
+        keys += node if isinstance(node, dict) else ()
+        waiting += below
+    return keys
 
 
 def check_config(cfg) -> None:

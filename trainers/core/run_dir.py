@@ -21,11 +21,13 @@ from safetensors.torch import save
 from yacs.config import CfgNode
 
 from . import checkpoints
+from .config_check import read_yaml
 
 # Keys that cannot change a result: runs that differ in them alone are the same run.
 NEUTRAL_KEYS = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "DATALOADER.KEEP_MB",
-    "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ",
+    "TRAIN.PRINT_FREQ",
+    "TRAIN.CHECKPOINT_FREQ",
 )  # fmt: skip
 
 TEMPORARY = ".tmp"  # how the names of files end that are being written
@@ -131,7 +133,7 @@ def config_difference(cfg: CfgNode, directory: Path) -> list[str]:
         return []
     # through YAML, since tuples and numbers change their type on the way
     now = flat_config(yaml.safe_load(cfg.dump()))
-    there = flat_config(yaml.safe_load(path.read_text()))
+    there = flat_config(read_yaml(path))
     return [
         f"{key}: {there.get(key, '(none)')} there, {now.get(key, '(none)')} now"
         for key in sorted(now.keys() | there.keys())
