@@ -48,7 +48,8 @@ def snapshot(directory: Path) -> dict:
         elif path.name.startswith("model"):
             found[name] = _plain(torch.load(path, weights_only=True))
         elif path.name == "config.yaml":
-            found[name] = path.read_text().replace(str(directory), "DIR")
+            lines = path.read_text().splitlines()
+            found[name] = [line for line in lines if not line.startswith("OUTPUT_DIR")]
         else:
             found[name] = path.read_bytes()
     return found
