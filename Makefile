@@ -14,7 +14,7 @@ PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
 export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 
-.PHONY: setup demo results browser test lint format clean
+.PHONY: setup demo results browser test soak lint format clean
 setup: $(STAMP)
 
 $(STAMP): setup.py tools/install.py toolbox/setup.py
@@ -34,6 +34,10 @@ browser: setup  # a Chromium for the tests of the report's page
 
 test: setup
 	$(PY) -m pytest
+
+KILLS ?= 200
+soak: setup  # docs/RELIABILITY.md
+	$(PY) -m tests.soak --kills $(KILLS)
 
 lint: setup
 	$(PY) -m ruff check .
