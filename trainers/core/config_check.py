@@ -15,6 +15,7 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import nn
 
 from .checks import did_you_mean
+from .memory import CHECKPOINT
 from .precision import CHOICES as PRECISIONS
 
 TRANSFORMS = (
@@ -72,6 +73,9 @@ RULES: dict[str, Rule] = {
     "DATALOADER.TRAIN_X.N_INS": at_least(1),
     "DATALOADER.TEST.BATCH_SIZE": at_least(1),
     "DATALOADER.TEST.SAMPLER": one_of("SequentialSampler", "RandomSampler"),
+    "TRAINER.TEXT_CHUNK": at_least(0),
+    "TRAINER.CHECKPOINT": one_of(*CHECKPOINT),
+    "TRAINER.ACCUMULATE": at_least(1),
     "OPTIM.NAME": one_of("adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"),
     "OPTIM.LR": POSITIVE,
     "OPTIM.WEIGHT_DECAY": at_least(0),

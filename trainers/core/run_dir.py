@@ -27,7 +27,7 @@ from .config_check import read_yaml
 NEUTRAL_KEYS = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "DATALOADER.KEEP_MB",
     "TRAIN.PRINT_FREQ",
-    "TRAIN.CHECKPOINT_FREQ",
+    "TRAIN.CHECKPOINT_FREQ", "TRAIN.COMPILE", "TRAINER.TEXT_CHUNK", "TRAINER.CHECKPOINT", "TRAINER.ACCUMULATE",
 )  # fmt: skip
 
 TEMPORARY = ".tmp"  # how the names of files end that are being written
