@@ -9,9 +9,10 @@ import random
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from torch.utils.data._utils.worker import _generate_state  # numpy's seed of a worker process
 
+from . import distributed
 from .kept_pictures import KeptPictures
 
 NATIVE = -1  # a worker's first epoch, for which PyTorch has seeded it
@@ -42,13 +43,13 @@ class LastingItems(Dataset):
 class LastingLoader(DataLoader):
     """A stock loader's batches from processes that live on; with `keep_mb`, pictures stay in memory if they fit."""
 
-    def __init__(self, stock: DataLoader, keep_mb: int = 0):
+    def __init__(self, stock: DataLoader, keep_mb: int = 0, sampler: Sampler | None = None):
         n = stock.num_workers
         kept = KeptPictures(stock.dataset, n, keep_mb) if keep_mb and KeptPictures.can_serve(stock.dataset) else None
         super().__init__(
             LastingItems(stock.dataset, n, kept),
             batch_size=stock.batch_size,
-            sampler=stock.sampler,
+            sampler=sampler or stock.sampler,
             num_workers=n,
             collate_fn=stock.collate_fn,
             pin_memory=stock.pin_memory,
@@ -81,6 +82,7 @@ def lasting(trainer) -> None:
     keep_mb = trainer.cfg.DATALOADER.KEEP_MB
     for name, mb in (("train_loader_x", keep_mb), ("val_loader", keep_mb), ("test_loader", 0)):
         if stock := getattr(trainer, name):
-            loader = LastingLoader(stock, mb)
+            sampler = stock.sampler if name == "train_loader_x" else distributed.test_sampler(stock)
+            loader = LastingLoader(stock, mb, sampler)
             setattr(trainer, name, loader)
             setattr(trainer.dm, name, loader)

@@ -22,7 +22,9 @@ from tqdm import tqdm
 import dassl_compat
 import upt_cache
 
+from . import distributed
 from .clip_loader import weights_sha256
+from .data_path import draw_seed
 from .run_dir import write_atomically
 
 # Of this package and of what reads pictures, as they were when the program started: another version computes anew.
@@ -36,10 +38,10 @@ def image_features(trainer, loader: DataLoader, what: str) -> Tensor:
 
     A damaged file is computed anew, and what cannot be written is said and not kept.
     """
-    path = _path(trainer, loader)
-    features = _read(path, len(loader.dataset)) if path else None
+    path = _path(trainer, loader) if distributed.is_first() else None
+    features = distributed.from_first(lambda: _read(path, len(loader.dataset)) if path else None)
     if features is not None:
-        torch.empty((), dtype=torch.int64).random_()  # as the loader would: training goes on with the same numbers
+        draw_seed()  # as the loader would: training goes on with the same numbers
         print(f"Image features of the {what} set come from the cache ({path})")
         return features
     features = _compute(trainer, loader, what)
@@ -51,11 +53,12 @@ def image_features(trainer, loader: DataLoader, what: str) -> Tensor:
 
 def _compute(trainer, loader: DataLoader, what: str) -> Tensor:
     features = []
-    for batch in tqdm(loader, desc=what, leave=False):
+    for batch in tqdm(loader, desc=what, leave=False, disable=not distributed.is_first()):
         images = trainer.parse_batch_test(batch)[0]
         with trainer.precision.context():
             features.append(trainer.model.image_features(images).float().cpu())
-    return torch.cat(features)
+    own = torch.cat(features)
+    return distributed.gather(own, len(loader.dataset)) if isinstance(loader.sampler, distributed.Part) else own
 
 
 def _path(trainer, loader: DataLoader) -> Path | None:

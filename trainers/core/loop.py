@@ -11,7 +11,7 @@ import torch
 from dassl.utils import AverageMeter, MetricMeter
 from torch import Tensor
 
-from . import anomaly
+from . import anomaly, distributed
 
 
 def run_epoch(trainer) -> None:
@@ -26,7 +26,7 @@ def run_epoch(trainer) -> None:
     for step, batch in enumerate(trainer.train_loader_x):
         trainer.batch_idx = step
         log.has_data()
-        log.add(trainer.forward_backward(batch), batch["impath"])
+        log.add(trainer.forward_backward(distributed.share(batch)), batch["impath"])
         log.report()
 
 
@@ -62,7 +62,7 @@ class StepLog:
         """Moves the waiting numbers from the device into the averages, all at once."""
         names = list(self.waiting[0][2])
         table = torch.stack([summary[name].reshape(()).float() for _, _, summary in self.waiting for name in names])
-        rows = table.view(len(self.waiting), len(names)).tolist()
+        rows = distributed.mean(table).view(len(self.waiting), len(names)).tolist()
         for (step, paths, _), row in zip(self.waiting, rows, strict=True):
             numbers = dict(zip(names, row, strict=True))
             anomaly.check_loss(self.trainer, numbers["loss"], step, paths)

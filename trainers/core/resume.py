@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import distributed
 from .clip_loader import weights_sha256
 from .identity import check_backbone
 from .run_dir import write_atomically
@@ -21,6 +22,13 @@ HEADER = b"UPT resume point, SHA-256 "
 
 def save(trainer, directory: Path, done: int) -> None:
     """Writes the state of a trainer that has finished `done` epochs; the one before stays as resume.pt.previous."""
+    content = _dump(trainer, done)
+    newest, previous = (directory / name for name in NAMES)
+    write_atomically(newest, lambda path: path.write_bytes(_header(content) + content), previous)
+
+
+def _dump(trainer, done: int) -> bytes:
+    """All that decides how a trainer that has finished `done` epochs goes on."""
     state = {
         "epoch": done,
         "backbone_sha256": weights_sha256(trainer.clip_model),
@@ -34,9 +42,11 @@ def save(trainer, directory: Path, done: int) -> None:
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    content = buffer.getvalue()
-    newest, previous = (directory / name for name in NAMES)
-    write_atomically(newest, lambda path: path.write_bytes(_header(content) + content), previous)
+    return buffer.getvalue()
+
+
+def _load(content: bytes) -> dict:
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def restore(trainer, directory: Path) -> int | None:
@@ -50,13 +60,28 @@ def restore(trainer, directory: Path) -> int | None:
         return None
     fix = "give MODEL.BACKBONE.NAME the weights that it was started on, or choose another OUTPUT_DIR"
     check_backbone(state["backbone_sha256"], trainer.clip_model, directory, fix)
+    _put(state, trainer)
+    return state["epoch"]
+
+
+def follow_first(trainer, done: int) -> int:
+    """Gives a trainer the state of the run's first process, where there are several; returns the epochs done there."""
+    if distributed.world() == 1:
+        return done
+    state = _load(distributed.from_first(lambda: _dump(trainer, done)))
+    if not distributed.is_first():
+        _put(state, trainer)
+    distributed.same_random_numbers()
+    return state["epoch"]
+
+
+def _put(state: dict, trainer) -> None:
     trainer.model.learner.load_state_dict(state["learner"])
     trainer.optim.load_state_dict(state["optimizer"])
     trainer.sched.load_state_dict(state["scheduler"])
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.best_result, trainer.train_seconds = state["best_result"], state["train_seconds"]
     set_rng_state(state["rng"])
-    return state["epoch"]
 
 
 def read(directory: Path) -> dict | None:
@@ -69,7 +94,7 @@ def read(directory: Path) -> dict | None:
         if header + b"\n" != _header(content):
             damaged.append(path.name)
             continue
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = _load(content)
         if damaged:
             print(f"Damaged {directory / damaged[0]} is passed over: {path.name} is used, of epoch {state['epoch']}")
         return state

@@ -12,7 +12,7 @@ from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 
-from . import anomaly, checkpoints, data_path, evaluation, loop, report, resume, run_dir, run_reader
+from . import anomaly, checkpoints, data_path, distributed, evaluation, loop, report, resume, run_dir, run_reader
 from .checks import check_image_size
 from .clip_loader import load_clip
 from .config_check import check_config
@@ -32,6 +32,7 @@ class PromptTrainer(TrainerX):
     DEFAULTS: dict = {"PREC": "auto"}
     class_specific = False  # whether the learner's text prompts have a class axis
     any_backbone = False  # whether `load_model` takes prompts that were learned on other weights than the loaded ones
+    parallel: nn.Module | None = None  # the model with its gradients averaged, where several processes train it
     image_specific = False  # whether they depend on the image; the learner's forward then takes the image features
 
     def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
@@ -118,18 +119,20 @@ class PromptTrainer(TrainerX):
         """One step. The numbers that it returns stay on the device, so that nothing waits for them."""
         images, labels = self.parse_batch_train(batch)
         with self.precision.context():
-            logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+            logits = (self.parallel or self.model)(images)
+        weight = batch.get("weight", 1.0)  # of this process's share of the batch
+        loss = weight * F.cross_entropy(logits.float(), labels)
         self.model_zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optim)
         self.scaler.update()
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()  # Dassl leaves the schedule to the trainer: once an epoch
-        return {"loss": loss.detach(), "acc": compute_accuracy(logits, labels)[0]}
+        return {"loss": loss.detach(), "acc": weight * compute_accuracy(logits, labels)[0]}
 
     def before_train(self) -> None:
         super().before_train()
+        self.parallel = distributed.parallel(self.model)
         if self.output_dir and not self.start_epoch:  # killed in the first epoch, it starts with the same numbers
             resume.save(self, Path(self.output_dir), 0)
 
@@ -156,6 +159,7 @@ class PromptTrainer(TrainerX):
             self.train_seconds = run_dir.finished_seconds(Path(directory), done)
         else:
             print(f"Resuming {directory} after epoch {done}")
+        done = resume.follow_first(self, done)
         self.epoch = max(done - 1, 0)
         return done
 
@@ -234,11 +238,11 @@ class PromptTrainer(TrainerX):
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
-        path = checkpoints.find(Path(directory) / checkpoints.FOLDER, epoch)
+        path = distributed.from_first(lambda: checkpoints.find(Path(directory) / checkpoints.FOLDER, epoch))
         if not self.any_backbone:
             fix = "name the right file with --backbone, or allow others with --any-backbone"
             check_backbone(run_reader.trained_on(Path(directory)), self.clip_model, Path(directory), fix)
-        state, self._loaded_epoch = checkpoints.read(path)
+        state, self._loaded_epoch = distributed.from_first(lambda: checkpoints.read(path))
         what = f"{type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME}"
         checkpoints.load_into(self.model.learner, state, path, what)
         if self.grows_with_classes():
