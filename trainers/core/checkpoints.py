@@ -4,6 +4,7 @@ import contextlib
 import operator
 import pickle
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,10 +56,14 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], int]:
         ValueError: the file is damaged or no checkpoint.
     """
     try:
-        try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:  # objects beside the tensors
-            checkpoint = inert_pickle.load(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on odd files, beside the one line that they end in
+            try:
+                checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError:  # objects beside the tensors
+                checkpoint = inert_pickle.load(path)
+        if not isinstance(checkpoint, dict):
+            raise ValueError(f"it holds a {type(checkpoint).__name__}, no dictionary")
         state = {name.removeprefix("module."): tensor for name, tensor in checkpoint["state_dict"].items()}
         epoch = operator.index(checkpoint["epoch"])
     except Exception as error:  # damaged archives raise almost anything
