@@ -3,6 +3,7 @@
 # An environment that is active and holds torch is used as it is; otherwise .venv is made.
 PYTHON ?= python3
 VENV ?= .venv
+FUZZ_SECONDS ?= 60
 HAS_TORCH = -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'
 ACTIVE := $(firstword $(wildcard $(addsuffix /bin/python,$(VIRTUAL_ENV) $(CONDA_PREFIX))))
 ifneq ($(ACTIVE),)
@@ -14,7 +15,7 @@ PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
 export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 
-.PHONY: setup demo results browser test soak lint format clean
+.PHONY: setup demo results browser fuzz test soak lint format clean
 setup: $(STAMP)
 
 $(STAMP): setup.py tools/install.py toolbox/setup.py
@@ -31,6 +32,9 @@ results: setup  # runs all that docs/RESULTS.md shows, about an hour and a half 
 
 browser: setup  # a Chromium for the tests of the report's page
 	$(PY) -m tools.browser
+
+fuzz: setup  # the readers of files from strangers, each for FUZZ_SECONDS; needs `pip install atheris`
+	for target in split config checkpoint pickle prompts; do $(PY) -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || exit 1; done
 
 test: setup
 	$(PY) -m pytest

@@ -15,6 +15,7 @@ REQUIRED = ["torch>=2.1", "torchvision>=0.16", *CLIP, *NUMBERS, *TOOLBOX]
 PICTURES = ["jinja2>=3.1", "matplotlib>=3.7"]  # tools.plot, tools.report, tools.variance --plot
 EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]  # tools.export --format onnx
 CLUSTER = ["submitit>=1.5"]  # scripts/upt/reproduce.sh --launcher slurm
+FUZZ = ["atheris>=2.3"]  # make fuzz
 DEVELOPMENT = [*PICTURES, "pytest>=7.4", "ruff~=0.17.0", "hypothesis>=6", "playwright>=1.40"]
 DATA = ["assets", "assets.emoji", "assets.pocket", "configs"]
 
@@ -30,7 +31,7 @@ if __name__ == "__main__":
         license="MIT",
         python_requires=">=3.10",
         install_requires=REQUIRED,
-        extras_require={"pictures": PICTURES, "slurm": CLUSTER, "export": EXPORT, "dev": DEVELOPMENT},
+        extras_require={"pictures": PICTURES, "slurm": CLUSTER, "export": EXPORT, "fuzz": FUZZ, "dev": DEVELOPMENT},
         py_modules=["dassl_compat", "upt_cache"],
         packages=["upt.trainers", "upt.trainers.core", "upt.datasets", *(f"upt.{name}" for name in DATA)],
         package_dir={

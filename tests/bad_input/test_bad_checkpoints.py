@@ -115,9 +115,9 @@ def test_the_same_file_would_run_its_code_elsewhere(tmp_path):
 
 
 LOADERS = {  # calls that can make objects of what a file names, and what makes them safe
-    "pickle.load": None, "pickle.loads": None, "pickle.Unpickler": None, "marshal.loads": None, "eval": None,
-    "exec": None, "joblib.load": None, "dill.load": None, "pandas.read_pickle": None, "shelve.open": None, "yaml.unsafe_load": None,
-    "yaml.full_load": None, "torch.load": "weights_only=True", "yaml.load": "_UniqueKeys", "np.load": "",
+    "pickle.load": None, "pickle.loads": None, "pickle.Unpickler": None, "marshal.loads": None, "shelve.open": None,
+    "joblib.load": None, "dill.load": None, "pandas.read_pickle": None, "eval": None, "exec": None,
+    "yaml.unsafe_load": None, "yaml.full_load": None, "yaml.load": "_UniqueKeys", "torch.load": "weights_only=True",
 }  # fmt: skip
 
 
