@@ -9,6 +9,7 @@ Exit status: 0 all pictures were classified, 1 some could not be read (a line ea
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -97,9 +98,17 @@ def load_model(args: argparse.Namespace, run: str, batch_size: int = 32) -> trai
 
 
 def class_names(text: str) -> list[str]:
-    """ "cat,dog" -> ["cat", "dog"]; of a text file the lines, whose names may have commas."""
-    lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else text.split(",")
-    return [line.strip() for line in lines]
+    """ "cat,dog" -> ["cat", "dog"]; of a text file the lines, whose names may have commas.
+
+    Raises:
+        ValueError: the file is no UTF-8 text.
+    """
+    if not os.path.isfile(text):  # unlike Path.is_file, False for what is too long to be the name of a file
+        return [name.strip() for name in text.split(",")]
+    try:
+        return [line.strip() for line in Path(text).read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{text} is no UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def best(probabilities: list[float], classnames: list[str], top: int) -> list[dict]:

@@ -56,6 +56,7 @@ DAMAGES = {
     "config with code": (write_config("TRAINER: !!python/object/apply:os.getpid []"), ["config.yaml"]),
     "config of another size": (change_config("- 32\n  - 32", "- 64\n  - 64"), ["INPUT.SIZE", "takes (32, 32)"]),
     "config of more prompts": (change_config("N_CTX: 16", "N_CTX: 8"), ["does not fit CoOp", "expected (8, 64)"]),
+    "senseless config": (change_config("MAX_EPOCH: 1\n", "MAX_EPOCH: 0\n"), ["config.yaml", "MAX_EPOCH is 0"]),
     "no prompts": (no_prompts, ["Model not found", "there: nothing"]),
     "a backbone that has gone": (change_config("tiny.pt", "gone.pt"), ["unknown backbone", "gone.pt"]),
 }  # fmt: skip
@@ -84,6 +85,17 @@ def test_a_damaged_config_in_the_output_folder_of_a_training(world):
     world.run_dir.mkdir()
     (world.run_dir / "config.yaml").write_text("OPTIM: [")
     world.train().refused("config.yaml")
+
+
+def test_class_names_that_are_wrong(trained, end_tool, image, tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"\xff\xfe")
+    arguments = ["--checkpoint", trained["CoOp"], "--images", image, "--classes"]
+    end_tool(predict.main, *arguments, tmp_path / "names.txt").refused("names.txt is no UTF-8 text")
+    end_tool(predict.main, *arguments, "cat,cat").refused("given twice: cat")
+    end_tool(predict.main, *arguments, "cat,").refused("class names are ['cat', '']")
+    end_tool(predict.main, *arguments, f"cat,{'very ' * 90}long").refused("CLIP reads 77")
+    many = ",".join(f"class {i}" for i in range(500))  # longer than the name of a file may be
+    assert end_tool(predict.main, *arguments, many, "--top", 500).out.count("class ") == 500
 
 
 TABLES = {

@@ -2,7 +2,6 @@
 at, or quietly do something else with."""
 
 import contextlib
-import functools
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -148,8 +147,11 @@ def check_config(cfg) -> None:
         if value is None:
             raise ValueError(f"{key} is None, give it a value or leave it out")
     precision = f"TRAINER.{cfg.TRAINER.NAME.upper()}.PREC"
+    values = dict(leaves(cfg))
     for key, (is_good, choices) in {**RULES, precision: one_of(*PRECISIONS)}.items():
-        value = functools.reduce(lambda node, name: node[name], key.split("."), cfg)
+        if key not in values:  # a run of an older version
+            continue
+        value = values[key]
         try:
             good = is_good(value)
         except TypeError:  # parts of a list are of any type
@@ -157,6 +159,8 @@ def check_config(cfg) -> None:
         if not good:
             near = did_you_mean(value, choices.removeprefix("one of ").split(", ")) if isinstance(value, str) else ""
             raise ValueError(f"{key} is {value!r}, choose {choices}{near}")
+    if cfg.RESUME and not Path(cfg.RESUME).is_dir():
+        raise ValueError(f"RESUME is {cfg.RESUME}, which is no directory: give a run's, or leave --resume out")
     loader = cfg.DATALOADER.TRAIN_X
     if loader.SAMPLER == "RandomClassSampler" and loader.BATCH_SIZE < loader.N_INS:
         raise ValueError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from . import checkpoints, identity
-from .config_check import read_yaml
+from .config_check import check_config, read_yaml
 
 PROMPTS = "prompts.safetensors"
 
@@ -48,10 +48,12 @@ def read_config(run: Path) -> CfgNode:
         defaults = getattr(TRAINER_REGISTRY.get(name), "DEFAULTS", {}) if name in _trainers() else {}
         cfg.TRAINER[name.upper()] = CfgNode(dict(defaults), new_allowed=True)
         cfg.merge_from_other_cfg(CfgNode(content))
+        cfg.OUTPUT_DIR = cfg.RESUME = ""
+        if name in _trainers():
+            check_config(cfg)
     except Exception as error:  # the file can hold anything
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} is not the config of a run ({reason or type(error).__name__})") from error
-    cfg.OUTPUT_DIR = cfg.RESUME = ""
     return cfg
 
 
