@@ -55,10 +55,6 @@ class Paths:
         self.labels = torch.arange(args.batch_size, device=self.device) % args.n_classes
 
     @property
-    def is_vit(self) -> bool:
-        return self.ours.image_tower.is_vit
-
-    @property
     def dtype(self) -> torch.dtype:
         """Of the towers' matrix products."""
         return self.trainer.precision.autocast or self.trainer.precision.tower

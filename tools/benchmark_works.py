@@ -21,28 +21,43 @@ VALUES = {"classes": [25, 50, 75, 100], "batch": [4, 8, 12, 16], "prompts": [2, 
 
 def steps(args: argparse.Namespace) -> dict:
     """Training steps."""
-    return _timed(args, lambda paths, model: paths.training_step(model))
+    return _timed(args, _training_step, _parts)
 
 
 def evaluation(args: argparse.Namespace) -> dict:
     """Test batches; ours with the class features at hand, which an evaluation computes once."""
-    return _timed(args, lambda paths, model: paths.inference(model), class_features=True)
+
+    def more(paths: Paths) -> dict[str, Task]:
+        encode = paths.class_features()
+        return ({"class features, once": encode} if encode else {}) | _parts(paths)
+
+    return _timed(args, lambda paths, model: paths.inference(model), more)
 
 
-def _timed(args: argparse.Namespace, work: Callable[[Paths, nn.Module], Task], class_features: bool = False) -> dict:
+def _training_step(paths: Paths, model: nn.Module) -> Task:
+    return paths.training_step(model)
+
+
+def _parts(paths: Paths) -> dict[str, Task]:
+    """Our image tower, and how fast the machine is at matrix products: at the tower's own and at large square ones."""
+    square = torch.randn(SQUARE, SQUARE, dtype=paths.dtype, device=paths.device)
+    parts = {"matmul": products([(SQUARE, square)])}
+    if paths.ours.image_tower.is_vit:
+        parts |= {"image tower": paths.image_tower, "its matrix products": paths.image_tower_products()}
+    return parts
+
+
+def _timed(args: argparse.Namespace, work: Callable[[Paths, nn.Module], Task], more: Callable | None = None) -> dict:
+    """Rows for the work of both paths, and for the tasks that `more(paths)` adds at each precision."""
     tasks, made, logits = {}, {}, {}
     for name, asked in _wanted(args):
         paths = made[asked] = made.get(asked) or Paths(args, asked)
         model, precision = getattr(paths, name), paths.precision
         logits[name, precision] = paths.inference(model, SAMPLE)().float()
         tasks[name, precision] = work(paths, model)
-        if name == "ours" and class_features and (encode := paths.class_features()):
-            tasks["class features, once", precision] = encode
-        if name == "ours" and paths.is_vit:
-            tasks["image tower", precision] = paths.image_tower
-            tasks["its matrix products", precision] = paths.image_tower_products()
-        square = torch.randn(SQUARE, SQUARE, dtype=paths.dtype, device=paths.device)
-        tasks["matmul", precision] = products([(SQUARE, square)])
+    for paths in made.values():
+        added = more(paths) if more else {}
+        tasks |= {(name, paths.precision): task for name, task in added.items()}
     timings = interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True))
     return {"rows": _rows(timings), **_agreement(logits)}
 
@@ -141,15 +156,9 @@ def sweep(args: argparse.Namespace) -> dict:
     """A training step's cost against the numbers of classes, images and prompts."""
     from tools.benchmark_plot import fit, plot  # matplotlib is an extra
 
-    lines, rows = {}, []
-    for axis in args.over:
-        found = {}
-        for value in args.values or VALUES[axis]:
-            for row in steps(_with(args, axis, value))["rows"]:
-                if row["task"] in args.paths:
-                    values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))
-                    values.append(value), seconds.append(row["median_s"])
-        lines[axis] = found
+    lines = {axis: _line(args, axis) for axis in args.over}
+    rows = []
+    for axis, found in lines.items():
         for name, (values, seconds) in found.items():
             slope, intercept, r2 = fit(values, seconds)
             points = dict(zip(values, seconds, strict=True))
@@ -157,6 +166,17 @@ def sweep(args: argparse.Namespace) -> dict:
     if args.plot:
         plot(lines, f"{args.trainer}, {args.backbone}, {args.threads} threads", Path(args.plot))
     return {"rows": rows}
+
+
+def _line(args: argparse.Namespace, axis: str) -> dict[str, tuple[list[int], list[float]]]:
+    """For each path the values along an axis and its seconds there."""
+    found = {}
+    for value in args.values or VALUES[axis]:
+        for row in _timed(_with(args, axis, value), _training_step)["rows"]:
+            values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))
+            values.append(value)
+            seconds.append(row["median_s"])
+    return found
 
 
 def _with(args: argparse.Namespace, axis: str, value: int) -> argparse.Namespace:
