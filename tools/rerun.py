@@ -44,13 +44,23 @@ def read_result(path: Path) -> dict:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("config", "command", "seed", *OUTCOME) if key not in result]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no result.json ({error})") from error
+    if not missing and not _holds_a_command(result):
+        raise ValueError(f"{path} is damaged: its config, command or seed is none")
     if missing:
         raise ValueError(f"{path} does not hold {', '.join(missing)}: it was written by an older version or by hand")
     if result["seed"] < 0:
         raise ValueError(f"{path} is of a run without --seed, which drew other random numbers than any other will")
     return result
+
+
+def _holds_a_command(result: dict) -> bool:
+    config, command = result["config"], result["command"]
+    dataset = config.get("DATASET") if isinstance(config, dict) else None
+    words = isinstance(command, list) and command and all(isinstance(word, str) for word in command)
+    root = isinstance(dataset, dict) and isinstance(dataset.get("ROOT"), str)
+    return bool(words and root and type(result["seed"]) is int)
 
 
 def changed_keys(config: dict, default: CfgNode, prefix: str = "") -> tuple[dict, list[str]]:
@@ -59,7 +69,7 @@ def changed_keys(config: dict, default: CfgNode, prefix: str = "") -> tuple[dict
     for key, value in config.items():
         if key not in default:
             unknown.append(prefix + key)
-        elif isinstance(default[key], CfgNode):
+        elif isinstance(default[key], CfgNode) and isinstance(value, dict):
             changed[key], below = changed_keys(value, default[key], f"{prefix}{key}.")
             unknown += below
         elif value != yaml.safe_load(CfgNode({"value": default[key]}).dump())["value"]:

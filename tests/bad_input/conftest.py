@@ -47,9 +47,16 @@ class Ended(NamedTuple):
         return self.out
 
 
+class Stream(io.StringIO):
+    """What is printed; Dassl.pytorch's logger closes the stream that it found, which is too early here."""
+
+    def close(self):
+        pass
+
+
 def end(main, *arguments) -> Ended:
     """How the `main` of a tool ends."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = Stream(), Stream()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             status = main([str(argument) for argument in arguments])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.trees import picture
-from tools import attention, export, nearest_words, plot, predict, report, table
+from tools import attention, export, nearest_words, plot, predict, report, rerun, table
 
 LOADING = {
     "predict": (predict.main, lambda run, image: ["--checkpoint", run, "--images", image]),
@@ -144,3 +144,28 @@ def test_a_result_that_is_damaged(trained, end_tool, tmp_path, tool, case):
     main, arguments = TABLES[tool]
     ended = end_tool(main, *arguments(tmp_path / "output"))
     ended.refused("result.json", "delete")
+
+
+REPEATED = {
+    **{name: RESULTS[name] for name in ("empty", "cut off", "a list", "a number", "no accuracy", "deep")},
+    "config that is a list": {"config": [1]},
+    "config without data": {"config": {"DATASET": 7}},
+    "no command": {"command": []},
+    "command of numbers": {"command": [1]},
+    "seed as a text": {"seed": "1"},
+    "no seed": {"seed": -1},
+    "hash that is missing": {"prompts_sha256": None, "config": None},
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_a_result_that_cannot_be_run_again(trained, end_tool, tmp_path, case):
+    content = REPEATED[case]
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((trained["CoOp"] / "result.json").read_text()) | content)
+    (tmp_path / "result.json").write_text(content)
+    end_tool(rerun.main, tmp_path / "result.json").refused(f"{tmp_path}/result.json")
+
+
+def test_no_result_to_run_again(end_tool, tmp_path):
+    end_tool(rerun.main, tmp_path).refused("No such file", "result.json")
