@@ -24,7 +24,7 @@ def extend_cfg(cfg: CfgNode) -> None:
     """Adds the trainers' keys, in place: each method's node `cfg.TRAINER.<NAME>` with its defaults, and one for all."""
     cfg.DATALOADER.KEEP_MB = 2000  # memory for decoded pictures of the train list, and as much for val; 0: none kept
     cfg.TRAINER.TEXT_CHUNK = 0  # classes that the text tower takes at a time; 0: as many as memory allows
-    cfg.TRAINER.CHECKPOINT = "auto"  # activations made anew in the backward pass: auto (if they do not fit), always, never
+    cfg.TRAINER.CHECKPOINT = "auto"  # activations made anew in backward: auto (if memory is short), always, never
     cfg.TRAINER.ACCUMULATE = 1  # parts that a training batch is taken in; its gradient stays the whole batch's
     cfg.TRAIN.COMPILE = False  # the towers through torch.compile
     for method in METHODS:

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
     recompute_image: bool
 
 
-def fit(model: PromptedCLIP, cfg, device: torch.device) -> None:
+def fit_to_memory(model: PromptedCLIP, cfg, device: torch.device) -> None:
     """Sets a model on the device up for training as TRAINER.TEXT_CHUNK and TRAINER.CHECKPOINT say.
 
     What they leave open (0, "auto") is chosen by the free memory; a choice other than to keep all is said in one line.
@@ -74,9 +74,11 @@ def activation_bytes(model: PromptedCLIP, batch_size: int) -> tuple[int, int]:
         tower = model.text_tower.transformer
         n_tokens = sum(len(chunk.tokens) for chunk in model.chunks) * (batch_size if model.image_specific else 1)
         text = n_tokens * tower.width * tower.layers * KEPT_TEXT * 4
-    if not model.images_are_unprompted:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # a learner may draw dropout
+        prompts = model.prompts_for_images().image
+    if prompts is not None:
         visual = model.image_tower.visual
-        n_tokens = batch_size * len(visual.positional_embedding)
+        n_tokens = batch_size * (len(visual.positional_embedding) + prompts.shape[1])
         image = n_tokens * visual.transformer.width * visual.transformer.layers * KEPT_IMAGE * 4
     return text, image
 

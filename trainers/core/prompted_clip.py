@@ -83,7 +83,7 @@ class PromptedCLIP(nn.Module):
         """What images share, from one pass of the learner: image prompts (depth, P, D) and normalised class features
         (C, E); None where there are none, or where class features depend on the image.
         """
-        prompts = self._image_prompts()
+        prompts = self.prompts_for_images()
         return prompts.image, None if self.image_specific else self._text_features(prompts.text)
 
     def logits(self, images: Tensor, image_prompts: Tensor | None, text: Tensor | None) -> Tensor:
@@ -105,15 +105,15 @@ class PromptedCLIP(nn.Module):
 
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Normalised features (B, E), fp32."""
-        prompts = self._image_prompts() if prompts is None else prompts
+        prompts = self.prompts_for_images() if prompts is None else prompts
         return F.normalize(self.image_tower(images, prompts.image).float(), dim=-1)
 
     @property
     def images_are_unprompted(self) -> bool:
         """Whether images pass the tower as CLIP has it, so that what is learned does not change their features."""
-        return self._image_prompts().image is None
+        return self.prompts_for_images().image is None
 
-    def _image_prompts(self) -> Prompts:
+    def prompts_for_images(self) -> Prompts:
         """What the learner gives the image tower; text prompts that depend on the image come after it."""
         if self.image_specific:
             return Prompts()

@@ -6,17 +6,19 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 
 from . import anomaly, checkpoints, data_path, distributed, evaluation, loop, report, resume, run_dir, run_reader
+from .accumulate import backward
 from .checks import check_image_size
 from .clip_loader import load_clip
+from .compiling import compile_towers
 from .config_check import check_config
 from .identity import check_backbone, in_result
+from .memory import fit_to_memory, out_of_memory_explained
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
@@ -69,6 +71,9 @@ class PromptTrainer(TrainerX):
         self.scaler = self.precision.loss_scaler()
         self.train_seconds = 0.0
         print(report.trainables(self.trainable, n_frozen))
+        fit_to_memory(self.model, cfg, self.device)
+        if cfg.TRAIN.COMPILE:
+            compile_towers(self.model, self.device)
         if self.trainable:
             self.optim = build_optimizer(learner, cfg.OPTIM)
             self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
@@ -98,6 +103,7 @@ class PromptTrainer(TrainerX):
 
     # -- training -------------------------------------------------------------------------------------------------
 
+    @out_of_memory_explained()
     def train(self) -> None:
         """Trains and tests; a method without learnables is tested alone."""
         if self.trainable:
@@ -118,17 +124,14 @@ class PromptTrainer(TrainerX):
     def forward_backward(self, batch: dict) -> dict[str, Tensor]:
         """One step. The numbers that it returns stay on the device, so that nothing waits for them."""
         images, labels = self.parse_batch_train(batch)
-        with self.precision.context():
-            logits = (self.parallel or self.model)(images)
         weight = batch.get("weight", 1.0)  # of this process's share of the batch
-        loss = weight * F.cross_entropy(logits.float(), labels)
         self.model_zero_grad()
-        self.scaler.scale(loss).backward()
+        loss, logits = backward(self, images, labels, self.cfg.TRAINER.ACCUMULATE, weight)
         self.scaler.step(self.optim)
         self.scaler.update()
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()  # Dassl leaves the schedule to the trainer: once an epoch
-        return {"loss": loss.detach(), "acc": weight * compute_accuracy(logits, labels)[0]}
+        return {"loss": loss, "acc": weight * compute_accuracy(logits, labels)[0]}
 
     def before_train(self) -> None:
         super().before_train()
@@ -169,6 +172,7 @@ class PromptTrainer(TrainerX):
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 
+    @out_of_memory_explained()
     @torch.no_grad()
     def test(self, split: str | None = None) -> float:
         """Accuracy in percent on a split ("val" or "test"); a test writes result.json and predictions.csv."""

@@ -1,0 +1,128 @@
+"""What is kept for the backward pass, what is chosen where memory is short, what a user reads when it is used up."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from trainers.core import memory
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "key", "checkpoint", "plan"),
+    [
+        (1, 1, 0, "auto", (1000, False, False)),  # all fits
+        (1, 1, 100, "auto", (100, True, False)),  # a chunk that is kept would save nothing
+        (1, 1, 100, "never", (100, False, False)),
+        (1, 1, 5000, "auto", (1000, False, False)),  # there are not so many classes
+        (1, 1, 0, "always", (1000, True, True)),
+        (40, 2, 0, "auto", (200, True, False)),  # 8 GB are left beside the image tower
+        (4, 40, 0, "auto", (1000, False, True)),
+        (400, 400, 0, "never", (1000, False, False)),
+        (10**6, 2, 0, "auto", (1, True, False)),
+        (4, 1000, 0, "auto", (1, True, True)),  # hopeless: what can be done is done
+    ],
+)
+def test_what_is_chosen_for_10_gb(text, image, key, checkpoint, plan):
+    assert memory.choose(text * GB, image * GB, 10 * GB, 1000, key, checkpoint) == plan
+
+
+def kept_bytes(model, images) -> int:
+    """Bytes of all tensors that the backward pass of a step will use, each storage once, parameters left out."""
+    frozen = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in frozen:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(images).sum()
+    loss.backward()
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(
+    "opts", [["CoOp", "TRAINER.COOP.N_CTX", "16"], ["VPT"], ["UPT", "TRAINER.UPT.DEPTH_VISION", "3"], ["CoCoOp"]]
+)
+def test_the_estimate_covers_what_is_kept_and_computing_anew_saves_most_of_it(build, opts):
+    model = build(*opts).model.train()
+    images = torch.randn(8, 3, 32, 32)
+    estimate = sum(memory.activation_bytes(model, len(images)))
+    everything = kept_bytes(model, images)
+    assert 0.4 * estimate < everything < 1.1 * estimate
+    model.take_text_in_chunks(1, recompute=True)
+    model.image_tower.recompute = True
+    assert kept_bytes(model, images) < everything / 2
+
+
+def test_a_choice_is_said_in_one_line(build, monkeypatch, capsys):
+    trainer = build("UPT")
+    memory.fit_to_memory(trainer.model, trainer.cfg, trainer.device)
+    assert "Memory" not in capsys.readouterr().out
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 100_000)
+    memory.fit_to_memory(trainer.model, trainer.cfg, trainer.device)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Memory: a training step would keep about 0.0 GB") and "1 of 4 classes at a time" in line
+    assert len(trainer.model.chunks) == 4 and trainer.model.image_tower.recompute
+
+
+def test_free_memory_of_this_machine():
+    assert 10**7 < memory.free_bytes(torch.device("cpu")) < math.inf
+
+
+def no_memory(*args, **kwargs):
+    torch.empty(2**60)
+
+
+def no_gpu_memory(*args, **kwargs):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines")
+
+
+@pytest.mark.parametrize("fail", [no_memory, no_gpu_memory])
+def test_used_up_memory_names_the_switches(build, monkeypatch, fail):
+    trainer = build("UPT")
+    monkeypatch.setattr(trainer.model.image_tower, "forward", fail)
+    for run in (trainer.train, trainer.test):
+        with pytest.raises(ValueError, match=r"memory is used up \(.*TEXT_CHUNK.*ACCUMULATE.*BATCH_SIZE") as error:
+            run()
+        assert "\n" not in str(error.value)
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(RuntimeError, match="size mismatch"), memory.out_of_memory_explained():
+        raise RuntimeError("size mismatch")
+
+
+@pytest.mark.parametrize("keys", [["TRAINER.ACCUMULATE", "3"], ["TRAINER.TEXT_CHUNK", "2"]])
+def test_a_run_with_a_switch_ends_as_without(build, keys):
+    """Three steps with dropout, the last batch smaller."""
+    ends = []
+    for more in ([], keys):
+        trainer = build("UPT", "TRAINER.UPT.DEPTH_TEXT", "2", "DATALOADER.TRAIN_X.BATCH_SIZE", "3", *more)
+        trainer.train()
+        ends.append(torch.cat([p.detach().flatten() for p in trainer.trainable.values()]))
+    assert (ends[0] - ends[1]).norm() <= 1e-4 * ends[0].norm()
+
+
+def test_compiled_towers_train_the_same(build, monkeypatch):
+    """The towers are traced whole; what Inductor would make of them is left out, since it takes a minute."""
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    ends = []
+    for compiled in (False, True):
+        trainer = build("UPT", "TRAINER.UPT.DEPTH_TEXT", "2", "TRAIN.COMPILE", str(compiled))
+        trainer.train()
+        ends.append(torch.cat([p.detach().flatten() for p in trainer.trainable.values()]))
+    assert (ends[0] - ends[1]).norm() <= 1e-4 * ends[0].norm()
+
+
+def test_what_cannot_be_compiled_is_said(build, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ValueError, match=r"TRAIN.COMPILE is True, but there is no C\+\+ compiler"):
+        build("UPT", "TRAIN.COMPILE", "True")
