@@ -6,8 +6,10 @@
 
 import argparse
 import contextlib
+import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -46,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--backbone", default="", help="OpenAI's name, pocket, or the path of a checkpoint")
     add("--head", default="")
     add("--eval-only", action="store_true", help="test the prompts of --model-dir")
-    add("--model-dir", default="", help="a run's output directory, for --eval-only")
+    add("--model-dir", default="", help="a run's output directory or its prompts.safetensors, for --eval-only")
     add("--any-backbone", action="store_true", help="with --eval-only: even if the run was trained on other weights")
     add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
     add("--deterministic", action="store_true", help="the same numbers on a GPU each time, at some cost in speed")
@@ -128,6 +130,18 @@ def _check(cfg: CfgNode) -> None:
     check_config(cfg)
 
 
+def without_effect(cfg: CfgNode) -> list[str]:
+    """The keys of other trainers that have been set."""
+    nodes = {method: f"TRAINER.{method.__name__.upper()}" for method in trainers.METHODS}
+    set_here = dict(leaves(cfg))
+    return [
+        f"{node}.{key}"
+        for method, node in nodes.items()
+        for key, default in method.DEFAULTS.items()
+        if method.__name__ != cfg.TRAINER.NAME and set_here[f"{node}.{key}"] != default
+    ]
+
+
 def set_deterministic(seed: int) -> None:
     """Makes operations whose order of summing is free on a GPU keep one order; one that cannot raises RuntimeError."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
@@ -140,8 +154,27 @@ def main(args: argparse.Namespace) -> None:
     if args.no_cache:
         upt_cache.switch_off()
     cfg = distributed.start(setup_cfg(args))
-    with locks.hold(Path(cfg.OUTPUT_DIR)) if cfg.OUTPUT_DIR else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if cfg.OUTPUT_DIR:
+            stack.enter_context(locks.hold(Path(cfg.OUTPUT_DIR)))
+            stack.enter_context(logged(cfg.OUTPUT_DIR))
         run(cfg, args)
+
+
+@contextlib.contextmanager
+def logged(directory: str) -> Iterator[None]:
+    """Copies what is printed to the directory's log.txt; afterwards standard output is what it was."""
+    console = sys.stdout
+    setup_logger(directory)
+    logger = sys.stdout
+    try:
+        yield
+    finally:
+        sys.stdout = console
+        # Dassl.pytorch's logger would close the console with itself, and write what the disk has no room for at exit
+        file, logger.file, logger.console = logger.file, None, io.StringIO()
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> None:
@@ -149,8 +182,6 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
-    if cfg.OUTPUT_DIR:
-        setup_logger(cfg.OUTPUT_DIR)
     if args.deterministic:
         set_deterministic(cfg.SEED)
     elif torch.cuda.is_available() and cfg.USE_CUDA:
@@ -159,6 +190,8 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
     print("\n".join(f"{key}: {value}" for key, value in sorted(vars(args).items())))
     print("************\n** Config **\n************")
     print(cfg)
+    if ignored := without_effect(cfg):
+        print(f"Without effect on {cfg.TRAINER.NAME}: {', '.join(ignored)}")
     print("Collecting env info ...")
     print(f"** System info **\n{collect_env_info()}\n")
     trainer = build_trainer(cfg)
