@@ -252,6 +252,18 @@ def test_the_file_alone_is_enough(trained, tmp_path, end_tool, trainer):
     ended.refused("has no epochs", "output directory")
 
 
+@pytest.mark.parametrize("trainer", ["CoOp", "VPT", "UPT", "LinearProbe"])
+def test_train_py_tests_the_file_alone(world, trained, trainer):
+    path = trained[trainer] / PROMPTS
+    world.train(trainer=trainer, options=["--eval-only", "--model-dir", path]).worked("(epoch = 1)")
+    there, here = (json.loads((run / "result.json").read_text()) for run in (trained[trainer], world.run_dir))
+    assert here["prompts_sha256"] == there["prompts_sha256"] and here["accuracy"] == there["accuracy"]
+    world.run_dir, other = world.root / "other", "CoCoOp"
+    world.train(trainer=other, options=["--eval-only", "--model-dir", path]).refused(f"{path} does not fit CoCoOp")
+    world.run_dir = world.root / "a third one"
+    world.train(trainer=trainer, options=["--eval-only", "--model-dir", path, "--load-epoch", 1]).refused("no epochs")
+
+
 def test_prompts_of_another_method_or_backbone(trained, copy_of, end_tool, tmp_path):
     run = copy_of("CoOp")
     (run / PROMPTS).write_bytes((trained["VPT"] / PROMPTS).read_bytes())

@@ -142,6 +142,11 @@ def test_the_right_command_works_after_a_wrong_one_in_the_same_folder(world):
     world.train("TRAINER.COOP.N_CTX", "4").worked("accuracy")
 
 
+def test_keys_of_another_trainer_are_said_to_have_no_effect(world):
+    out = world.train("TRAINER.UPT.MIXER", "joint", "TRAINER.COOP.N_CTX", "4").worked("accuracy")
+    assert "Without effect on CoOp: TRAINER.UPT.MIXER\n" in out
+
+
 def test_debug_shows_the_traceback(world):
     with pytest.raises(ValueError, match="MAX_EPOCH is 0"):
         world.train("OPTIM.MAX_EPOCH", "0", options=["--debug"])

@@ -25,6 +25,7 @@ class SavedRun:
     tensors: dict[str, Tensor]
     classnames: list[str]
     backbone_sha256: str = ""
+    epochs: int = 0
 
 
 def read_config(run: Path) -> CfgNode:
@@ -85,7 +86,8 @@ def read_run(run: Path, epoch: int | None = None) -> SavedRun:
         raise ValueError(f"{run} has no epochs (epoch {epoch} was asked): give the run's output directory")
     if run.is_file():
         tensors, facts = read_prompts(run)
-        return SavedRun(run, tensors, facts.get("classnames", []), facts.get("backbone_sha256", ""))
+        names, backbone = facts.get("classnames", []), facts.get("backbone_sha256", "")
+        return SavedRun(run, tensors, names, backbone, facts.get("epochs", 0))
     prompts, names, backbone = run / PROMPTS, classes_in_predictions(run), trained_on(run)
     if prompts.is_file():
         tensors, facts = read_prompts(prompts)
@@ -99,9 +101,29 @@ def read_run(run: Path, epoch: int | None = None) -> SavedRun:
     return SavedRun(path, checkpoints.read(path)[0], names, backbone)
 
 
+def read_learned(source: Path, epoch: int | None = None) -> tuple[Path, dict[str, Tensor], int]:
+    """File, tensors and number of finished epochs: of a Dassl checkpoint in a directory, or of a prompts.safetensors.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: the file is damaged.
+    """
+    if not source.is_file():
+        path = checkpoints.find(source / checkpoints.FOLDER, epoch)
+        return path, *checkpoints.read(path)
+    saved = read_run(source, epoch)
+    return source, saved.tensors, saved.epochs
+
+
+def _facts(run: Path) -> dict:
+    """What the header of a run's prompts says, or of such a file alone; nothing if there is none."""
+    path = run if run.is_file() else run / PROMPTS
+    return read_prompts(path)[1] if path.is_file() else {}
+
+
 def trained_on(run: Path) -> str:
     """SHA-256 of the backbone weights that a run was trained on, or "" if it does not say so (an unfinished one)."""
-    facts = read_prompts(run / PROMPTS)[1] if (run / PROMPTS).is_file() else {}
+    facts = _facts(run)
     return facts.get("backbone_sha256") or identity.in_result(run)
 
 
@@ -118,8 +140,8 @@ def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:
         names = facts.get("classnames", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("its class names are no list of names")
-        if not isinstance(facts.get("backbone_sha256", ""), str):
-            raise ValueError("its backbone_sha256 is no text")
+        if not isinstance(facts.get("backbone_sha256", ""), str) or type(facts.get("epochs", 0)) is not int:
+            raise ValueError("its backbone_sha256 is no text, or its epochs are no number")
     except (SafetensorError, OSError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot read {path} ({' '.join(str(error).split())[:200]})") from error
     checkpoints.check_tensors(tensors, path)
@@ -128,7 +150,7 @@ def read_prompts(path: Path) -> tuple[dict[str, Tensor], dict]:
 
 def check_classes(run: Path, ours: list[str]) -> None:
     """ValueError if a run says that its weights are of other classes than `ours`, as many as they may be."""
-    theirs = read_prompts(run / PROMPTS)[1].get("classnames") if (run / PROMPTS).is_file() else None
+    theirs = _facts(run).get("classnames")
     if theirs and theirs != ours:
         raise ValueError(
             f"{run} has weights for its own classes ({', '.join(theirs[:3])}, ...), but these are others "

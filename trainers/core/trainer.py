@@ -230,7 +230,11 @@ class PromptTrainer(TrainerX):
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
-        """Loads a run's learned prompts, also for other classes: model-best, the given epoch, or else the last one.
+        """Loads a run's learned prompts, also for other classes.
+
+        Args:
+            directory: the run's, of whose checkpoints model-best, the given epoch's, or else the last is taken; or a
+                prompts.safetensors.
 
         Raises:
             FileNotFoundError: no such checkpoint.
@@ -242,15 +246,15 @@ class PromptTrainer(TrainerX):
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
-        path = distributed.from_first(lambda: checkpoints.find(Path(directory) / checkpoints.FOLDER, epoch))
+        source = Path(directory)
+        path, state, self._loaded_epoch = distributed.from_first(lambda: run_reader.read_learned(source, epoch))
         if not self.any_backbone:
             fix = "name the right file with --backbone, or allow others with --any-backbone"
-            check_backbone(run_reader.trained_on(Path(directory)), self.clip_model, Path(directory), fix)
-        state, self._loaded_epoch = distributed.from_first(lambda: checkpoints.read(path))
+            check_backbone(run_reader.trained_on(source), self.clip_model, source, fix)
         what = f"{type(self).__name__} on {self.cfg.MODEL.BACKBONE.NAME}"
         checkpoints.load_into(self.model.learner, state, path, what)
         if self.grows_with_classes():
-            run_reader.check_classes(Path(directory), self.model.names)
+            run_reader.check_classes(source, self.model.names)
         print(f'Loading weights to {checkpoints.FOLDER} from "{path}" (epoch = {self._loaded_epoch})')
 
     def grows_with_classes(self) -> bool:
