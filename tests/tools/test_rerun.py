@@ -85,7 +85,9 @@ def test_a_test_of_saved_prompts_is_run_again_as_one(command, capsys):
     ],
 )
 def test_what_cannot_be_run_again_says_why(tmp_path, change, message):
-    result = dict.fromkeys(("config", "command", "seed", *rerun.OUTCOME), 0)
+    result = {"config": {"DATASET": {"ROOT": "data"}}, "command": ["train.py"], "seed": 1} | dict.fromkeys(
+        rerun.OUTCOME, 0
+    )
     if isinstance(change, dict):
         result = {key: value for key, value in (result | change).items() if value is not None}
     (tmp_path / "result.json").write_text(change if isinstance(change, str) else json.dumps(result))
