@@ -1,7 +1,7 @@
 """Every trainer's fast path against the plain one: stock CLIP modules, 77 tokens, prompts put in as CoOp does.
 
-The plain path is written out here. Relative bounds in fp32: 1e-5 for logits, 1e-4 for gradients and for what is learned
-in 20 steps.
+The plain path is written out here. Bounds in fp32: 1e-5 of the largest logit, 1e-4 of a gradient's length, and 1e-4 for
+each number that is learned in 20 steps.
 """
 
 import clip
@@ -147,8 +147,8 @@ def test_twenty_steps_end_with_the_same_prompts(make, case):
             optimiser.step()
         learned.append([p.detach() for p in model.learner.parameters()])
     for ours, theirs, before in zip(*learned, start, strict=True):
-        assert not torch.equal(theirs, before)
-        assert_near(ours, theirs, 1e-4)
+        moved, apart = ((theirs - other).abs().max() for other in (before, ours))
+        assert apart <= 1e-4 and apart <= 0.01 * moved
 
 
 @pytest.mark.parametrize("case", ["CoOp", "CoCoOp", "VPT deep", "UPT deep"])
