@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,15 @@ def test_no_cache_of_train_py(config, tmp_path, monkeypatch):
     ]
     folder = Path(os.environ["UPT_CACHE"])
     assert train.cli([*run, "--no-cache"]) == 0 and not list(folder.iterdir())
+
+
+def test_several_writers_and_readers_at_once(tmp_path):
+    path, wanted = tmp_path / "features.safetensors", torch.rand(200, 32)
+
+    def turn(i: int):
+        return feature_cache._write(path, wanted) if i % 2 else feature_cache._read(path, 200)
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [features for features in threads.map(turn, range(64)) if features is not None]
+    assert found and all(torch.equal(features, wanted) for features in found)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -1,19 +1,58 @@
-"""The logits of a loader's pictures, by the cheapest exact way; the processes of a run share the work.
+"""A test: the logits of a loader's pictures, by the cheapest exact way, and what is made and written of them.
+
+The processes of a run share the work.
 
 Shape letters: B batch, C classes.
 """
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 from tqdm import tqdm
 
-from . import distributed
+from . import anomaly, distributed, report, run_dir
 from .feature_cache import image_features
 
 Scored = tuple[Tensor, Tensor, list[str]]  # logits (B, C), labels (B,), picture paths
+
+
+@torch.no_grad()
+def test(trainer, split: str) -> float:
+    """Accuracy in percent on "val", where there is one, or else on "test", which writes result.json and the rest."""
+    trainer.set_model_mode("eval")
+    trainer.evaluator.reset()
+    if split != "val" or trainer.val_loader is None:
+        split = "test"
+    loader = trainer.val_loader if split == "val" else trainer.test_loader
+    print(f"Evaluate on the *{split}* set")
+    start = time.perf_counter()
+    predictions: list[tuple[str, int, int, float]] = []
+    for logits, labels, paths in scores(trainer, loader, split):
+        anomaly.check_logits(trainer, logits, paths)
+        trainer.evaluator.process(logits, labels)
+        confidence, predicted = logits.float().softmax(dim=-1).max(dim=-1)
+        columns = (labels, predicted, confidence)
+        predictions += zip(paths, *(column.tolist() for column in columns), strict=True)
+    results = trainer.evaluator.evaluate()
+    for name, value in results.items():
+        trainer.write_scalar(f"{split}/{name}", value, trainer.epoch)
+    if split == "test" and trainer.output_dir:
+        _write(trainer, results, predictions, time.perf_counter() - start)
+    return next(iter(results.values()))
+
+
+def _write(trainer, results: dict, predictions: list[tuple[str, int, int, float]], seconds: float) -> None:
+    directory = Path(trainer.output_dir)
+    run_dir.write_predictions(trainer.dm.dataset, predictions, directory / "predictions.csv")
+    result = report.result(trainer, results, seconds)
+    if trainer.trainable:
+        facts = report.prompt_facts(trainer, result)
+        run_dir.save_prompts(directory / "prompts.safetensors", trainer.model.learner.state_dict(), facts)
+    run_dir.write_json(result, directory / "result.json")
 
 
 @torch.no_grad()

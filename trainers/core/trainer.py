@@ -176,28 +176,7 @@ class PromptTrainer(TrainerX):
     @torch.no_grad()
     def test(self, split: str | None = None) -> float:
         """Accuracy in percent on a split ("val" or "test"); a test writes result.json and predictions.csv."""
-        self.set_model_mode("eval")
-        self.evaluator.reset()
-        split = split or self.cfg.TEST.SPLIT
-        if split != "val" or self.val_loader is None:
-            split = "test"
-        loader = self.val_loader if split == "val" else self.test_loader
-        print(f"Evaluate on the *{split}* set")
-        start = time.perf_counter()
-        predictions: list[tuple[str, int, int, float]] = []
-        for logits, labels, paths in evaluation.scores(self, loader, split):
-            anomaly.check_logits(self, logits, paths)
-            self.evaluator.process(logits, labels)
-            confidence, predicted = logits.float().softmax(dim=-1).max(dim=-1)
-            columns = (labels, predicted, confidence)
-            predictions += zip(paths, *(column.tolist() for column in columns), strict=True)
-        results = self.evaluator.evaluate()
-        for name, value in results.items():
-            self.write_scalar(f"{split}/{name}", value, self.epoch)
-        if split == "test" and self.output_dir:
-            run_dir.write_predictions(self.dm.dataset, predictions, Path(self.output_dir) / "predictions.csv")
-            self._write_result(results, time.perf_counter() - start)
-        return next(iter(results.values()))
+        return evaluation.test(self, split or self.cfg.TEST.SPLIT)
 
     def model_inference(self, images: Tensor) -> Tensor:
         with self.precision.context():
@@ -213,14 +192,6 @@ class PromptTrainer(TrainerX):
     def features_are_plain(self) -> bool:
         """Whether the logits of a test come from what CLIP's own image tower says, whatever was learned."""
         return type(self).model_inference is PromptTrainer.model_inference and self.model.images_are_unprompted
-
-    def _write_result(self, results: dict, test_seconds: float) -> None:
-        result = report.result(self, results, test_seconds)
-        directory = Path(self.output_dir)
-        if self.trainable:
-            facts = report.prompt_facts(self, result)
-            run_dir.save_prompts(directory / "prompts.safetensors", self.model.learner.state_dict(), facts)
-        run_dir.write_json(result, directory / "result.json")
 
     @property
     def epochs_done(self) -> int:
