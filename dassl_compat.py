@@ -116,10 +116,10 @@ def read_image(path):
     from PIL import Image, UnidentifiedImageError
 
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for without end
+            raise OSError("no such file" if not os.path.exists(path) else "no regular file")
         with Image.open(path) as image:
             return to_rgb(image)
-    except FileNotFoundError:
-        reason = "no such file"
     except UnidentifiedImageError:
         reason = "no picture, or of a kind that Pillow does not know" if os.path.getsize(path) else "the file is empty"
     except Exception as error:  # damaged files raise almost anything

@@ -114,6 +114,15 @@ def test_the_same_file_would_run_its_code_elsewhere(tmp_path):
     assert (tmp_path / "was here").exists()
 
 
+def test_a_small_file_that_would_fill_the_memory(world, tmp_path):
+    path = dassl_checkpoint(tmp_path / "theirs", {"state_dict": {"ctx": torch.zeros(2**20)}, "epoch": 1})
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    (tmp_path / "bomb").replace(path)
+    evaluate(world, tmp_path / "theirs").refused(str(path), "would unpack to 4 MB")
+
+
 LOADERS = {  # calls that can make objects of what a file names, and what makes them safe
     "pickle.load": None, "pickle.loads": None, "pickle.Unpickler": None, "marshal.loads": None, "shelve.open": None,
     "joblib.load": None, "dill.load": None, "pandas.read_pickle": None, "eval": None, "exec": None,

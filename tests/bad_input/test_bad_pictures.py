@@ -1,6 +1,7 @@
 """Pictures of every kind: those that can be read are read right, the others are named in one line."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -117,12 +118,14 @@ def test_what_cannot_be_read_is_named_by_predict_which_goes_on(trained, end_tool
     assert f"{tmp_path}/bad.jpg" in line and UNREADABLE[kind][1] in line
 
 
-@pytest.mark.parametrize("bad", ["missing", "folder"])
+@pytest.mark.parametrize("bad", ["missing", "folder", "pipe"])
 def test_a_picture_that_is_none(world, bad):
     path = world.a_picture()
     path.unlink()
     if bad == "folder":
         path.mkdir()
+    elif bad == "pipe":  # which nobody writes to
+        os.mkfifo(path)
     world.train().refused(path.name)
 
 

@@ -189,6 +189,41 @@ def try_run(tmp_path_factory, backbone_file, monkeypatch, asked) -> int:
     return ended.status
 
 
+places = st.tuples(st.sampled_from(["train", "val", "test"]), st.integers(0, 11), st.integers(0, 2))
+texts = ["pug", "abyssinian", "american_bulldog", "Abyssinian_2.jpg", "x.jpg", "", "é " * 40]
+contents = st.one_of(st.integers(-1, 4), st.sampled_from(texts), plain)
+
+
+def test_runs_on_any_split(tmp_path_factory, backbone_file, monkeypatch):
+    monkeypatch.setattr(train, "collect_env_info", lambda: "")
+    statuses = []
+
+    @examples(40)
+    @given(st.lists(st.tuples(places, contents), max_size=3), st.lists(places, max_size=6))
+    def try_one(changed, removed):
+        world = World(tmp_path_factory.mktemp("world"), backbone_file)
+
+        def change(split):
+            for (part, index, position), content in changed:
+                split[part][index % len(split[part])][position] = content
+            for part, index, _ in removed:
+                del split[part][index : index + 1]
+            return split
+
+        world.change_split(change)
+        ended = world.train(trainer="ZeroshotCLIP")
+        statuses.append(ended.status)
+        if ended.status:
+            ended.refused()
+        else:
+            split, result = read_split(world.split), json.loads((world.run_dir / "result.json").read_text())
+            assert result["n_test"] == len(split.test)
+            assert result["n_classes"] == len({item.label for item in split.train})
+
+    try_one()
+    assert min(statuses.count(0), statuses.count(2)) >= 5, statuses
+
+
 def test_the_base_works(world):
     world.train(base=BASE).worked("accuracy")
 

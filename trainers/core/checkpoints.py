@@ -5,6 +5,7 @@ import operator
 import pickle
 import shutil
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from . import inert_pickle
 
 FOLDER = "prompt_learner"  # where CoOp's users and tools look for Dassl's checkpoints
 STALE_BUFFERS = ("token_prefix", "token_suffix")  # CoOp's own checkpoints hold these class-dependent tensors
+HIGHEST_RATIO = 20  # unpacked to packed
 
 
 @contextlib.contextmanager
@@ -56,6 +58,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], int]:
         ValueError: the file is damaged or no checkpoint.
     """
     try:
+        check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on odd files, beside the one line that they end in
             try:
@@ -72,6 +75,15 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], int]:
     tensors = {name: tensor for name, tensor in state.items() if name not in STALE_BUFFERS}
     check_tensors(tensors, path)
     return tensors, epoch
+
+
+def check_archive(path: Path) -> None:
+    """Raises ValueError for a zip archive that would unpack to a multiple of its size; PyTorch does not compress."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > HIGHEST_RATIO * path.stat().st_size:
+            raise ValueError(f"it would unpack to {unpacked / 2**20:.0f} MB, over {HIGHEST_RATIO} times its size")
 
 
 def check_tensors(tensors: dict[str, object], source: Path) -> None:
