@@ -63,8 +63,10 @@ def test_what_a_kill_left_half_written_is_removed_at_the_next_start(interrupted,
     for path in left:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
+    foreign = interrupted / ".editor.tmp"
+    foreign.write_bytes(b"somebody else's")
     build(*COOP, "OPTIM.MAX_EPOCH", "4", output=interrupted)
-    assert not any(path.exists() for path in left) and (interrupted / "resume.pt").is_file()
+    assert not any(path.exists() for path in left) and (interrupted / "resume.pt").is_file() and foreign.is_file()
 
 
 def test_a_finished_run_that_is_started_again_says_the_same(build, tmp_path):

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import distributed
+from . import checkpoints, distributed
 from .clip_loader import weights_sha256
 from .identity import check_backbone
-from .run_dir import write_atomically
+from .run_dir import sync, write_atomically
 
 NAMES = ("resume.pt", "resume.pt.previous")
 HEADER = b"UPT resume point, SHA-256 "
@@ -108,7 +108,9 @@ def _header(content: bytes) -> bytes:
 
 
 def remove(directory: Path) -> None:
-    """Removes the states of a run that is done: Dassl's checkpoint holds all there is."""
+    """Removes the states of a run that is done, once Dassl's checkpoint, which holds all there is, is on the disk."""
+    for path in (directory / checkpoints.FOLDER).glob("*"):
+        sync(path)
     for name in NAMES:
         (directory / name).unlink(missing_ok=True)
 

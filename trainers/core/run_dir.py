@@ -30,6 +30,7 @@ NEUTRAL_KEYS = (
     "TRAIN.CHECKPOINT_FREQ", "TRAIN.COMPILE", "TRAINER.TEXT_CHUNK", "TRAINER.CHECKPOINT", "TRAINER.ACCUMULATE",
 )  # fmt: skip
 
+FILES = ("config.yaml", "predictions.csv", "result.json", "prompts.safetensors", "resume.pt")
 TEMPORARY = ".tmp"  # how the names of files end that are being written
 
 
@@ -78,8 +79,10 @@ def sync(path: Path) -> None:
 
 def remove_leftovers(directory: Path) -> None:
     """Removes what a kill left half written; nobody else may be at work in the directory."""
-    for path in [*directory.glob(f".*{TEMPORARY}"), *directory.glob(f"{checkpoints.FOLDER}/*.part")]:
-        path.unlink(missing_ok=True)
+    own = [f".{name}-*{TEMPORARY}" for name in FILES]  # no others: it may be a folder with much else in it
+    for pattern in (*own, f"{checkpoints.FOLDER}/model*.part", f"{checkpoints.FOLDER}/checkpoint.part"):
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def write_json(content: object, path: Path) -> None:
