@@ -72,7 +72,6 @@ def same_result(ours: Path, theirs: Path) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_two_processes_end_where_one_does(torchrun, arguments, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "setup_logger", lambda folder: None)
     monkeypatch.setattr(train, "collect_env_info", str)
     train.main(train.parse_args(arguments(name, tmp_path)))
     folder = torchrun[0] / name

@@ -167,8 +167,7 @@ def test_training_with_best_val_draws_the_same_numbers_with_and_without_the_cach
     assert torch.equal(train(tmp_path / "fills"), train(tmp_path / "reads"))
 
 
-def test_no_cache_of_train_py(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "setup_logger", lambda folder: None)  # Dassl.pytorch's closes the console in the end
+def test_no_cache_of_train_py(config, tmp_path):
     cfg = config("CoOp", output=tmp_path / "run")
     (tmp_path / "cfg.yaml").write_text(cfg.dump())
     run = [

@@ -15,7 +15,6 @@ from trainers.core import PromptTrainer
 
 def main() -> None:
     torch.set_num_threads(1)
-    train.setup_logger = lambda folder: None  # Dassl.pytorch's closes the console in the end
     train.collect_env_info = str  # takes seconds
     after_epoch = PromptTrainer.after_epoch
     with open(sys.argv[1]) as file:
