@@ -40,8 +40,7 @@ def load(
     """A run's trained model, with the classes that it was tested on.
 
     Args:
-        run: the run's output directory (config.yaml beside prompts.safetensors or Dassl's checkpoint), or its
-            prompts.safetensors alone, wherever that is.
+        run: the run's output directory, or its prompts.safetensors alone, wherever that is.
         batch_size: pictures that the image tower takes at once.
         device: "cpu", "cuda", "cuda:1", ... (default: a GPU if there is one and the run's config allows it).
         precision: auto, fp32, fp16, bf16 or amp (default: the run's).
@@ -137,11 +136,7 @@ class Predictor:
 
     @torch.no_grad()
     def text_features(self) -> Tensor:
-        """Unit-length features (C, E) of the class sentences, fp32 on the CPU.
-
-        Raises:
-            ValueError: the method's text prompts depend on the image.
-        """
+        """Unit-length features (C, E) of the sentences, fp32 on the CPU; ValueError if prompts depend on the image."""
         with self.trainer.precision.context():
             return self.network.text_features().float().cpu()
 

@@ -121,6 +121,8 @@ def test_a_small_file_that_would_fill_the_memory(world, tmp_path):
             packed.writestr(name, plain.read(name))
     (tmp_path / "bomb").replace(path)
     evaluate(world, tmp_path / "theirs").refused(str(path), "would unpack to 4 MB")
+    world.backbone, world.run_dir = path, tmp_path / "run 2"
+    world.train().refused("cannot read the CLIP checkpoint", "would unpack to 4 MB")
 
 
 LOADERS = {  # calls that can make objects of what a file names, and what makes them safe

@@ -1,6 +1,5 @@
 """The one file that imports a CLIP package: OpenAI's `clip`, used as it is (on PyPI: `clip-anytorch`)."""
 
-import difflib
 import hashlib
 import os
 import warnings
@@ -18,6 +17,9 @@ from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
 
 from upt_cache import cache_dir, read_json, write_json
+
+from .checkpoints import check_archive
+from .checks import did_you_mean
 
 POCKET = "pocket"
 POCKET_FILE = Path(__file__).parents[2] / "assets" / "pocket" / "pocket.pt"
@@ -58,7 +60,7 @@ def load_clip(name: str) -> nn.Module:
     state_dict = _read_state_dict(path)
     try:
         model = build_model(dict(state_dict))  # build_model takes keys out of the dict that it gets
-    except (KeyError, RuntimeError, AttributeError, AssertionError) as error:
+    except Exception as error:  # it finds the sizes in the tensors, so others raise almost anything
         raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format ({_first_line(error)})") from error
     model.float()
     known = model.state_dict().keys()
@@ -109,10 +111,9 @@ def _checkpoint_path(name: str) -> Path:
         return _official_checkpoint(name)
     if os.path.isfile(name):
         return Path(name)
-    close = difflib.get_close_matches(name, backbone_names(), n=1, cutoff=0)
     raise ValueError(
-        f'unknown backbone "{name}": use one of {", ".join(backbone_names())}, or the path of a checkpoint '
-        f"(did you mean {close[0]}?)"
+        f'unknown backbone "{name}": use one of {", ".join(backbone_names())}, or the path of a checkpoint'
+        f"{did_you_mean(name, backbone_names())}"
     )
 
 
@@ -131,6 +132,7 @@ def _official_checkpoint(name: str) -> Path:
 
 def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
+        check_archive(path)
         if _is_torchscript(path):
             return torch.jit.load(str(path), map_location="cpu").state_dict()
         content = torch.load(path, map_location="cpu", weights_only=True)
