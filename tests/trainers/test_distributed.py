@@ -1,5 +1,6 @@
 """Two gloo processes on the CPU end with the prompts and the result of one; the first alone leaves files."""
 
+import contextlib
 import csv
 import json
 import os
@@ -18,9 +19,19 @@ from trainers.core import distributed
 ROOT = Path(__file__).parents[2]
 # A share of 3 and one of 2 pictures; 12 test pictures in batches of 5: parts of 6, the last batches have one.
 RUN = [*SMALL, "DATALOADER.TRAIN_X.BATCH_SIZE", "5", "DATALOADER.TEST.BATCH_SIZE", "5", "OPTIM.MAX_EPOCH", "4"]
+PARTS = ["TRAINER.ACCUMULATE", "2"]
 KINDS = {
     "UPT": ["TRAINER.UPT.PREC", "fp32", "TRAINER.UPT.DROPOUT", "0.5"],
-    "VPT": ["TRAINER.VPT.PREC", "fp32", "TEST.FINAL_MODEL", "best_val", "DATALOADER.NUM_WORKERS", "2"],
+    "VPT": [
+        "TRAINER.VPT.PREC",
+        "fp32",
+        "TEST.FINAL_MODEL",
+        "best_val",
+        "DATALOADER.NUM_WORKERS",
+        "2",
+        "TRAINER.ACCUMULATE",
+        "2",
+    ],
     "CoOp": ["TRAINER.COOP.PREC", "fp32", "TRAINER.COOP.N_CTX", "2", "TEST.FINAL_MODEL", "best_val"],
     "CoCoOp": ["TRAINER.COCOOP.PREC", "fp32", "TRAINER.COCOOP.N_CTX", "2", "OPTIM.MAX_EPOCH", "1"],
     "LinearProbe": ["TRAINER.LINEARPROBE.PREC", "fp32"],
@@ -96,6 +107,25 @@ def test_the_first_process_alone_prints_and_leaves_files(torchrun):
     assert done.stdout.count("2 processes share every batch") == len(KINDS) + 3
     left = {p.name for p in folder.iterdir() if not p.name.startswith("torchelastic")} - {"runs.json", "cache"}
     assert left == {*KINDS, "resumed", "tested"}  # no temporary folder, nothing beside the output directories
+
+
+@pytest.mark.parametrize(("theirs", "is_error"), [(5.0, False), (5.5, True)])
+def test_processes_that_learn_different_things_are_stopped(monkeypatch, theirs, is_error):
+    def all_gather(found, mine):
+        found[0].copy_(mine)
+        found[1].fill_(theirs)
+
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    monkeypatch.setattr("torch.distributed.all_gather", all_gather)
+    with pytest.raises(ValueError, match="self.parallel") if is_error else contextlib.nullcontext():
+        distributed.check_same([torch.tensor([2.0, 3.0])])
+
+
+def test_several_processes_need_a_seed(config, monkeypatch):
+    monkeypatch.setattr("torch.distributed.is_torchelastic_launched", lambda: True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="several processes need a --seed"):
+        distributed.start(config("CoOp", seed=-1))
 
 
 def test_one_process_needs_nothing(config):

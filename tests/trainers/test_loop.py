@@ -62,6 +62,13 @@ def test_a_step_reads_no_number(build):
     assert reads.n == 1
 
 
+def test_a_step_of_another_kind_may_return_numbers_or_nothing(build, capsys):
+    trainer = build(*OPTS, "TRAIN.PRINT_FREQ", "4")
+    trainer.forward_backward = lambda batch: {"own": 0.25} if trainer.batch_idx < 4 else None
+    trainer.run_epoch()
+    assert capsys.readouterr().out.count("own 0.2500 (0.2500)") == 2
+
+
 def test_nan_stops_the_epoch_and_names_its_step(build):
     trainer = build(*OPTS, "TRAIN.PRINT_FREQ", "5")
     forward_backward = type(trainer).forward_backward

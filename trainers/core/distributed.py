@@ -9,7 +9,7 @@ import atexit
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.distributed as dist
@@ -27,6 +27,8 @@ def start(cfg: CfgNode) -> CfgNode:
     """
     if not dist.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
         return cfg
+    if cfg.SEED < 0:
+        raise ValueError("several processes need a --seed, so that all of them draw the same pictures and numbers")
     if not dist.is_initialized():
         if torch.cuda.is_available() and cfg.USE_CUDA:
             _take_gpu(int(os.environ["LOCAL_RANK"]))
@@ -34,8 +36,6 @@ def start(cfg: CfgNode) -> CfgNode:
         else:
             dist.init_process_group("gloo")
         atexit.register(dist.destroy_process_group)
-    if cfg.SEED < 0:
-        raise ValueError("several processes need a --seed, so that all of them draw the same pictures and numbers")
     if is_first():
         print(f"{world()} processes share every batch")
         return cfg
@@ -106,6 +106,20 @@ def mean(numbers: Tensor) -> Tensor:
         dist.all_reduce(numbers)
         numbers = numbers / world()
     return numbers
+
+
+def check_same(tensors: Iterable[Tensor]) -> None:
+    """Raises ValueError unless the tensors are the same in all processes."""
+    if world() == 1:
+        return
+    digest = torch.stack([tensor.detach().double().sum() for tensor in tensors]).cpu()
+    found = [torch.empty_like(digest) for _ in range(world())]
+    dist.all_gather(found, digest)
+    if not all(torch.equal(other, digest) for other in found):
+        raise ValueError(
+            "the processes have learned different things: a forward_backward of its own must call "
+            "accumulate.backward or self.parallel, which average the gradients"
+        )
 
 
 def same_random_numbers() -> None:

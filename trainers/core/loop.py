@@ -15,7 +15,7 @@ from . import anomaly, distributed
 
 
 def run_epoch(trainer) -> None:
-    """Calls `forward_backward(batch)`, which returns scalar tensors by name, for each batch.
+    """Calls `forward_backward(batch)`, which returns scalar tensors (or numbers) by name, for each batch.
 
     Raises:
         FloatingPointError: a loss is NaN or infinite; it is noticed at the next progress line, or when the epoch ends.
@@ -42,8 +42,9 @@ class StepLog:
     def has_data(self) -> None:
         self.data_time.update(time.perf_counter() - self.start)
 
-    def add(self, summary: dict[str, Tensor], paths: list[str]) -> None:
-        self.waiting.append((self.trainer.batch_idx, paths, summary))
+    def add(self, summary: dict[str, Tensor] | None, paths: list[str]) -> None:
+        if summary:
+            self.waiting.append((self.trainer.batch_idx, paths, summary))
         self.step_time.update(time.perf_counter() - self.start)
         self.start = time.perf_counter()
 
@@ -60,12 +61,15 @@ class StepLog:
 
     def _read(self) -> None:
         """Moves the waiting numbers from the device into the averages, all at once."""
+        if not self.waiting:
+            return
         names = list(self.waiting[0][2])
-        table = torch.stack([summary[name].reshape(()).float() for _, _, summary in self.waiting for name in names])
+        cells = [torch.as_tensor(summary[name]) for _, _, summary in self.waiting for name in names]
+        table = torch.stack([cell.reshape(()).float() for cell in cells])
         rows = distributed.mean(table).view(len(self.waiting), len(names)).tolist()
         for (step, paths, _), row in zip(self.waiting, rows, strict=True):
             numbers = dict(zip(names, row, strict=True))
-            anomaly.check_loss(self.trainer, numbers["loss"], step, paths)
+            anomaly.check_loss(self.trainer, numbers.get("loss", 0.0), step, paths)
             self.metrics.update(numbers)
         self.waiting.clear()
 

@@ -145,6 +145,7 @@ class PromptTrainer(TrainerX):
     def after_epoch(self) -> None:
         self.train_seconds += time.perf_counter() - self._epoch_start
         anomaly.check_learned(self)
+        distributed.check_same(self.trainable.values())
         super().after_epoch()
         if self.output_dir:
             resume.save(self, Path(self.output_dir), self.epoch + 1)
