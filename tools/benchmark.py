@@ -35,8 +35,8 @@ DEFAULTS = {  # by work: backbone, batch, repetitions
 }  # fmt: skip
 HEADERS = {
     "task": "task", "precision": "precision", "median_s": "median (s)", "quartiles_s": "quartiles (s)",
-    "cpu_s": "CPU (s)", "times_as_fast": "times as fast", "gflop": "GFLOP", "gflops": "GFLOP/s",
-    "of_matmul_rate": "of the matmul rate", "of_own_products": "of its own products' rate",
+    "cpu_s": "CPU (s)", "times_as_fast": "times as fast", "by_cpu": "by CPU", "gflop": "GFLOP",
+    "gflops": "GFLOP/s", "of_matmul_rate": "of the matmul rate", "of_own_products": "of its own products' rate",
     "peak_gib": "peak (GiB)", "of_plain": "of plain",
     "over": "over", "s_each": "s for each", "s_at_0": "s at 0", "r2": "R²", "points": "measured (s)",
 }  # fmt: skip

@@ -1,7 +1,6 @@
 """The works of tools.benchmark: each takes the command line's options and returns what JSON can hold."""
 
 import argparse
-import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -69,20 +68,25 @@ def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
-    """A row for each task; ratios to the plain path, and shares of the matmul rate at the same precision."""
-    plain = next((t.median for (name, _), t in timings.items() if name == "plain"), None)
+    """A row for each task; ratios to the plain path, and shares of the matmul rate at the same precision.
+
+    Ratios are of seconds and of CPU seconds, which say more while the machine does other work, too.
+    """
+    plain = next((t for (name, _), t in timings.items() if name == "plain"), None)
     rows = []
     for (name, precision), t in timings.items():
         rate = timings.get(("matmul", precision))
         own = timings.get(("its matrix products", precision)) if name == "image tower" else None
+        compared = plain and name.split(",")[0] in ("plain", "ours")
         rows.append(
             {
                 "task": name,
                 "precision": precision,
                 "median_s": t.median,
                 "quartiles_s": t.quartiles,
-                "cpu_s": statistics.median(t.cpu_seconds),
-                "times_as_fast": plain / t.median if plain and name.split(",")[0] in ("plain", "ours") else None,
+                "cpu_s": t.cpu,
+                "times_as_fast": plain.median / t.median if compared else None,
+                "by_cpu": plain.cpu / t.cpu if compared else None,
                 "gflop": t.flops / 1e9,
                 "gflops": t.gflops,
                 "of_matmul_rate": t.gflops / rate.gflops if rate else None,

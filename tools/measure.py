@@ -41,6 +41,11 @@ class Timing:
         return statistics.median(self.seconds)
 
     @property
+    def cpu(self) -> float:
+        """Median of the CPU seconds."""
+        return statistics.median(self.cpu_seconds)
+
+    @property
     def quartiles(self) -> tuple[float, float]:
         low, _, high = statistics.quantiles(
             self.seconds * 2 if len(self.seconds) == 1 else self.seconds, method="inclusive"
