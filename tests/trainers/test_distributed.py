@@ -53,6 +53,7 @@ def torchrun(tmp_path_factory, arguments):
     folder = tmp_path_factory.mktemp("two")
     runs = [arguments(name, folder / name) for name in KINDS]
     runs += [["killed", *arguments("UPT", folder / "resumed")], arguments("UPT", folder / "resumed")]
+    runs.append(["killed", *arguments("UPT", folder / "alone")])
     runs.append(arguments("UPT", folder / "tested", "--eval-only", "--model-dir", str(folder / "UPT")))
     (folder / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -94,19 +95,29 @@ def test_two_processes_end_where_one_does(torchrun, arguments, name, tmp_path, m
 
 def test_a_resumed_run_ends_as_one_that_went_through_bit_for_bit(torchrun):
     folder, done = torchrun
-    assert done.stderr.count("killed, process") == 2 and "after epoch 2" in done.stdout
+    assert done.stderr.count("killed, process") == 4 and "after epoch 2" in done.stdout
     for key, tensor in prompts(folder / "UPT").items():
         assert torch.equal(prompts(folder / "resumed")[key], tensor), key
     same_result(folder / "resumed", folder / "UPT")
+
+
+def test_a_run_may_go_on_with_one_process(torchrun, arguments, monkeypatch, capsys):
+    monkeypatch.setattr(train, "collect_env_info", str)
+    folder = torchrun[0]
+    train.main(train.parse_args(arguments("UPT", folder / "alone")))
+    assert "after epoch 2" in capsys.readouterr().out
+    for key, tensor in prompts(folder / "UPT").items():
+        torch.testing.assert_close(prompts(folder / "alone")[key], tensor, atol=1e-5, rtol=1e-5)
+    same_result(folder / "alone", folder / "UPT")
 
 
 def test_the_first_process_alone_prints_and_leaves_files(torchrun):
     folder, done = torchrun
     same_result(folder / "tested", folder / "UPT")
     assert done.stdout.count("Evaluate on the *test* set") == len(KINDS) + 2
-    assert done.stdout.count("2 processes share every batch") == len(KINDS) + 3
+    assert done.stdout.count("2 processes share every batch") == len(KINDS) + 4
     left = {p.name for p in folder.iterdir() if not p.name.startswith("torchelastic")} - {"runs.json", "cache"}
-    assert left == {*KINDS, "resumed", "tested"}  # no temporary folder, nothing beside the output directories
+    assert left == {*KINDS, "resumed", "alone", "tested"}  # no temporary folder, nothing beside the output directories
 
 
 @pytest.mark.parametrize(("theirs", "is_error"), [(5.0, False), (5.5, True)])
