@@ -16,6 +16,7 @@ CONFIGS = ROOT / "configs"
 ZERO_SHOT = "ZeroshotCLIP"
 # What follows the backbone in the name of the config that a trainer runs with if none is asked for.
 DEFAULT_CFG = {"UPT": "_paper", "CoOp": "_c4_ctxv1", "CoCoOp": "_c4_ctxv1", "VPT": "_shallow_c4", ZERO_SHOT: ""}
+POCKET_CFG = {"UPT": "_c16", "CoOp": "_c16", "VPT": "_shallow_c16"}  # the lengths that are best on val (RESULTS.md)
 # CoCoOp's authors train 10 epochs whatever the data and shots, and a linear probe has none: their configs say it all.
 FIXED_SCHEDULE = ("CoCoOp", "LinearProbe")
 
@@ -148,6 +149,7 @@ def choose_cfg(trainer: str, cfg: str, dataset: str) -> str:
     folder = CONFIGS / "trainers" / trainer
     if (folder / f"{cfg}.yaml").is_file() or cfg != backbone(cfg):
         return cfg
-    if trainer in DEFAULT_CFG:
-        return cfg + DEFAULT_CFG[trainer]
+    default = DEFAULT_CFG | (POCKET_CFG if cfg == "pocket" else {})
+    if trainer in default:
+        return cfg + default[trainer]
     return min((path.stem for path in folder.glob(f"{cfg}_*.yaml")), default=cfg)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tools.emoji_classes import CLASSES, UNCAPTIONED, is_variant
+from tools.emoji_classes import CLASSES, is_variant
 from tools.emoji_packs import TRAINING_ARTISTS, concepts, pictures
 
 TEMPLATES = ("an emoji of a {}.", "a photo of a {}.", "a {}.", "{}")
@@ -22,9 +22,8 @@ STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
 
 def caption_words(name: str, keywords: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Return the names and the keywords that may caption a concept: none of them is a class name of the bench."""
-    banned = {*CLASSES, *UNCAPTIONED}
-    names = [w for w in (name.lower(),) if w not in banned]
-    words = [w.lower() for w in keywords if w.lower() not in banned]
+    names = [w for w in (name.lower(),) if w not in CLASSES]
+    words = [w.lower() for w in keywords if w.lower() not in CLASSES]
     return names or words, words or names
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from tools import plan
 from tools.plan import ZERO_SHOT, Run
 
@@ -17,6 +19,7 @@ SHIFTS = {
 }
 CROSS = {"imagenet": PAPER_SETS[1:], "emoji": ("emoji_fine",)}
 ZERO_SHOT_KEYS = ("MODEL.", "INPUT.", "DATASET.")  # what the zero-shot run beside a trained one takes over
+LENGTHS = (1, 2, 4, 8, 16)  # of the prompts, text and image alike
 LAYERS = {"pocket": (3, 4), "vit_b16": (12, 12), "vit_b32": (12, 12), "vit_l14": (12, 24)}  # of the text, image tower
 
 
@@ -93,15 +96,18 @@ def ablation(datasets: list[str], asked: Asked) -> list[Run]:
     """UPT's designs, each a change of one thing: what mixes the prompts, how many there are, and how deep they go.
 
     The paper compares joint training, shared prompts, an MLP and self-attention; `released` is the arithmetic of the
-    authors' code. The prompt length 4 and the depth 1 of the paper's set-up are the default.
+    authors' code. The config's own prompt length (the paper's is 4) and depth stand in the first row.
     """
     if others := sorted(set(asked.trainers) - {"UPT"}):
         raise ValueError(f"ablation is about UPT alone, not {', '.join(others)}: leave --trainers out")
     runs = []
     for dataset in datasets:
-        text, image = LAYERS.get(plan.backbone(plan.choose_cfg("UPT", asked.cfg, dataset)), (12, 12))
+        cfg = plan.choose_cfg("UPT", asked.cfg, dataset)
+        own = yaml.safe_load(plan.config_file("UPT", cfg).read_text()).get("TRAINER", {}).get("UPT", {})
+        text, image = LAYERS.get(plan.backbone(cfg), (12, 12))
         changes = [{}, *({"MIXER": name} for name in ("released", "joint", "shared", "mlp"))]
-        changes += [{"N_CTX_TEXT": n, "N_CTX_VISION": n} for n in (1, 2, 8, 16)]
+        lengths = [n for n in LENGTHS if n != own.get("N_CTX_TEXT", 4)]
+        changes += [{"N_CTX_TEXT": n, "N_CTX_VISION": n} for n in lengths]
         changes += [{"DEPTH_TEXT": text, "DEPTH_VISION": image}]
         for change in changes:
             keys = [word for key, value in change.items() for word in (f"TRAINER.UPT.{key}", str(value))]

@@ -43,7 +43,7 @@ def test_a_plan_is_run_once_and_says_what_is_done(planner):
 
 def test_a_failure_does_not_stop_the_others_and_its_tests_are_not_run(planner):
     words = ("reproduce", "base2new", "--datasets", "emoji", "--trainers", "CoOp", "--seeds", "1", "2")
-    done = planner.run(*words, FAKE_FAIL="train_base/emoji/shots_16/CoOp/pocket_c4_ctxv1/seed1")
+    done = planner.run(*words, FAKE_FAIL="train_base/emoji/shots_16/CoOp/pocket_c16/seed1")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert planner.noted("end").total() == 4  # both zero-shot runs and both of seed 2
     assert not any("test_new" in name and "seed1" in name for name in planner.noted("start"))
@@ -150,7 +150,7 @@ def test_gpus_are_used_one_run_at_a_time(planner):
 def test_the_same_plan_as_jobs(planner):
     words = ("reproduce", "base2new", "--datasets", "emoji", "--trainers", "CoOp", "--seeds", "1", "2")
     words = (*words, "--launcher", "submitit-local", "--slurm", "timeout_min=2", "gpus_per_node=0", "partition=any")
-    done = planner.run(*words, FAKE_FAIL="train_base/emoji/shots_16/CoOp/pocket_c4_ctxv1/seed2")
+    done = planner.run(*words, FAKE_FAIL="train_base/emoji/shots_16/CoOp/pocket_c16/seed2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Submitted 4 jobs" in done.stdout  # two zero-shot runs; each seed's training and test are one job
     assert planner.noted("end").total() == 4

@@ -48,7 +48,7 @@ def test_emoji_is_split_by_concept_and_has_sixteen_shots():
     parts = read("Emoji")
     train, val, test = (codes(parts[p]) for p in ("train", "val", "test"))
     assert not (train & val or train & test or val & test)
-    assert len(test) >= 300
+    assert len(test) >= 250
     for part, least in (("train", 16), ("val", 1), ("test", 1)):
         labels = [label for _, label, _ in parts[part]]
         assert min(labels.count(label) for label in range(len(CLASSES))) >= least
@@ -96,17 +96,17 @@ def test_pocket_learns_from_other_hands_only():
 
 
 def test_no_caption_is_a_class_name():
-    names, words = caption_words("Clothing", ("Heart", "shirt", "bird"))
+    names, words = caption_words("Sad face", ("Love heart", "shirt", "sea animal"))
     assert (names, words) == (["shirt"], ["shirt"])
     rng = random.Random(0)
-    seen = {draw_caption(*caption_words("red heart", ("heart", "love")), rng) for _ in range(200)}
+    seen = {draw_caption(*caption_words("red heart", ("love heart", "love")), rng) for _ in range(200)}
     assert "love" in seen and "red heart" in seen
-    assert not {"heart", "a heart.", "an emoji of a heart.", "a photo of a heart."} & seen
+    assert not [caption for caption in seen if "love heart" in caption]
 
 
 def test_split_refuses_a_class_that_is_too_small():
-    few = [Concept(f"{i:x}", "x", (), 0, 1.0) for i in range(17)]
-    with pytest.raises(ValueError, match="'few' has 17 concepts"):
+    few = [Concept(f"{i:x}", "x", (), 0, 1.0) for i in range(18)]
+    with pytest.raises(ValueError, match="'few' has 18 concepts"):
         split_concepts({"few": few})
 
 

@@ -57,7 +57,7 @@ def test_shifts_and_other_data_sets_test_the_few_shot_run_of_the_source():
     assert all(r.source == source and f"configs/datasets/{r.dataset}.yaml" in r.arguments() for r in targets)
     assert places(runs)[:2] == ["/out/ZeroshotCLIP/vit_b16/imagenet", "/out/ZeroshotCLIP/vit_b16/imagenetv2"]
     changed = plan("domain_generalization", "--source", "emoji", "--trainer", "UPT", "TRAINER.UPT.MIXER", "joint")
-    assert "/out/evaluation/UPT/pocket_paper_16shots/MIXER-joint/emoji_fluent/seed3" in places(changed)
+    assert "/out/evaluation/UPT/pocket_c16_16shots/MIXER-joint/emoji_fluent/seed3" in places(changed)
     others = trained(plan("cross_dataset", "--source", "imagenet", "--trainer", "CoOp", "--seeds", "1"))
     assert [r.dataset for r in others[1:]] == list(protocols.PAPER_SETS[1:]) and len(others) == 11
 
@@ -69,7 +69,8 @@ def test_ablation_changes_one_thing_at_a_time():
     }
     variants = [r.directory.parent.name for r in runs if r.opts]
     assert len(runs) == 10 and len(variants) == 9
-    assert "N_CTX_TEXT-16_N_CTX_VISION-16" in variants and "DEPTH_TEXT-3_DEPTH_VISION-4" in variants
+    assert "N_CTX_TEXT-4_N_CTX_VISION-4" in variants and "N_CTX_TEXT-16_N_CTX_VISION-16" not in variants
+    assert "DEPTH_TEXT-3_DEPTH_VISION-4" in variants
     paper = trained(plan("reproduce", "ablation", "--datasets", "dtd", "--seeds", "1"))
     assert "DEPTH_TEXT-12_DEPTH_VISION-12" in [r.directory.parent.name for r in paper]
 
