@@ -56,8 +56,10 @@ def add_gains(points: list[Point], records: list[Record], stem: str, shots: int,
         zero = [e for e in mine if e.method.trainer == plan.ZERO_SHOT and e.cell.values]
         for trainer in AXES:
             tuned = [e for e in mine if e.method.trainer == trainer and e.shots == shots]
-            if not zero or not any(e.cell.values for e in tuned):
-                missing.append(f"{point.name}: no run of {trainer if zero else plan.ZERO_SHOT} ({shots} shots)")
+            if not any(e.cell.values for e in tuned):
+                missing.append(f"{point.name}: no run of {trainer} ({plan.shots_text(shots)})")
+            elif not zero:
+                missing.append(f"{point.name}: no run of {plan.ZERO_SHOT}")
             for e in tuned if zero else ():
                 if e.cell.values and e.cell.complete:
                     point.gains[(trainer, e.method.config)] = e.cell.mean - zero[0].cell.mean

@@ -46,7 +46,7 @@ class Run:
         parts = [self.dataset, *([] if self.classes == "all" else [f"({self.classes})"]), self.trainer, self.cfg]
         parts += variant(self.opts)
         if self.shots is not None:
-            parts += [f"{self.shots} shot{'s' * (self.shots > 1)}", f"seed {self.seed}"]
+            parts += [shots_text(self.shots), f"seed {self.seed}"]
         return " ".join(parts)
 
     def arguments(self) -> list[str]:
@@ -70,6 +70,11 @@ class Run:
     def command(self) -> str:
         """The line to type in the project's folder."""
         return shlex.join(["python", "train.py", *self.arguments()])
+
+
+def shots_text(shots: int) -> str:
+    """ "1 shot", "2 shots" """
+    return f"{shots} shot{'s' * (shots > 1)}"
 
 
 def epochs(trainer: str, cfg: str, dataset: str, shots: int) -> int | None:

@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure  # no pyplot: figures without a window and without a global state
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tools import cells, cli, results
+from tools import cells, cli, plan, results
 from tools import plot_style as style
 from tools.cells import AVERAGE, Cell, Entry
 from tools.results import Record
@@ -114,7 +114,7 @@ def bars(found: list[Entry]) -> Figure:
                     axes.annotate("–", (at, 0), (0, 2), textcoords="offset points", ha="center", color=colour)
         axes.set_xticks(range(3), ["Base", "New", "H"])
         axes.grid(False, axis="x")
-    shots = f", {most} shots" if most else ""
+    shots = f", {plan.shots_text(most)}" if most else ""
     return style.finish(figure, f"Base to new, {found[0].method.backbone}{shots}; {SPREAD}", handles)
 
 
@@ -149,7 +149,7 @@ def parameters(found: list[Entry]) -> Figure | None:
     where = chosen[0].dataset if single else f"average of {len({e.dataset for e in found}) - 1} data sets"
     axes.set_ylabel("test accuracy (%)")
     axes.margins(y=0.12)
-    return style.finish(figure, f"{where}, {most} shots, {chosen[0].method.backbone}; {SPREAD}", handles)
+    return style.finish(figure, f"{where}, {plan.shots_text(most)}, {chosen[0].method.backbone}; {SPREAD}", handles)
 
 
 def _short(n: float, _=None) -> str:

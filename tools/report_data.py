@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tools import results
+from tools import plan, results
 from tools.results import Record
 
 KINDS = {"few_shot": "Few-shot", "base2new": "Base to new", "evaluation": "Transfer", "zero_shot": "Zero-shot"}
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
 def setting_title(kind: str, classes: str, shots: int | None = None) -> str:
     """ "Base to new, new classes, 16 shots"."""
     parts = [KINDS[kind], "" if classes == "all" else f"{classes} classes"]
-    return ", ".join(filter(None, [*parts, f"{shots} shot{'s' * (shots > 1)}" if shots else ""]))
+    return ", ".join(filter(None, [*parts, plan.shots_text(shots) if shots else ""]))
 
 
 @dataclass

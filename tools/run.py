@@ -104,7 +104,7 @@ def table(runs: list[Run], style: str = "simple") -> str:
 def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str:
     """The table of these runs, as text or md."""
     if args.script == "main":
-        title = f"{runs[0].dataset}, {args.shots[0]} shots a class, test accuracy: {results.SPREAD}"
+        title = f"{runs[0].dataset}, {plan.shots_text(args.shots[0])} a class, test accuracy: {results.SPREAD}"
         return f"{title}\n\n{table(runs, FORMATS[fmt])}"
     directories = {run.directory for run in runs}
     records = [record for record in results.scan(args.output) if record.directory in directories]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tools import cells, cli, compared, results, selection
+from tools import cells, cli, compared, plan, results, selection
 from tools.cells import AVERAGE, HEADINGS, Entry
 from tools.results import Record
 
@@ -119,7 +119,7 @@ def _notes(protocol: str, found: list[Entry], h: str) -> list[str]:
     refused = {}
     for e in found:
         if e.dataset == AVERAGE and e.cell.reason:
-            shots = "" if e.shots is None else f" at {e.shots} shots"
+            shots = "" if e.shots is None else f" at {plan.shots_text(e.shots)}"
             refused.setdefault((f"{e.method.trainer} {e.method.config}{shots}", e.cell.reason), []).append(e.quantity)
     for (label, reason), quantities in refused.items():
         only = f" {HEADINGS[quantities[0]]}" if quantities == ["base"] or quantities == ["new"] else ""

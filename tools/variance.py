@@ -142,7 +142,8 @@ def main(argv: list[str] | None = None) -> int:
     records = results.scan(args.output) if args.output else []  # first, since measuring takes long
     points = [measure(name, args.backbone, root, args.sentences, args.limit) for name in args.datasets]
     missing = figure1.add_gains(points, records, stem, args.shots, seeds)
-    print(f"Variances of normalised features, backbone {args.backbone}; gains at {args.shots} shots in points\n")
+    shots = plan.shots_text(args.shots)
+    print(f"Variances of normalised features, backbone {args.backbone}; gains at {shots} in points\n")
     print(figure1.text(points))
     for line in missing if args.output else ["No gains: --output names the folder of the runs."]:
         print(line)
@@ -150,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\nFigure 1 of the paper, DIGITISED: read off the picture, ViT-B/16; the shots are not stated\n")
         print(figure1.text(figure1.published_points()))
     if args.plot:
-        figure1.plot(points, Path(args.plot), f"{args.backbone}, {args.shots} shots, mean over seeds {args.seeds}")
+        figure1.plot(points, Path(args.plot), f"{args.backbone}, {shots}, mean over seeds {args.seeds}")
         print(args.plot)
     return 0
 
