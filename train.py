@@ -20,6 +20,7 @@ import trainers
 import upt_cache
 from tools import locks
 from tools.cli import Parser, one_line, status
+from tools.cores import cores
 
 # isort: split
 from dassl.config import get_cfg_default
@@ -81,7 +82,7 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
     _merge_pairs(cfg, pairs)
     _merge_pairs(cfg, args.opts)
     # more workers than cores only take each other's time
-    cfg.DATALOADER.NUM_WORKERS = min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
+    cfg.DATALOADER.NUM_WORKERS = min(cfg.DATALOADER.NUM_WORKERS, cores())
     cfg.freeze()
     _check(cfg)
     return cfg

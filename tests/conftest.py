@@ -1,10 +1,15 @@
 """Fixtures that several test folders share: small random CLIPs in OpenAI's format."""
 
+import signal
+
 import pytest
 import torch
 from clip.model import CLIP
 
 import dassl_compat  # noqa: F401  (before any test file imports dassl)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY_VIT = {
     "embed_dim": 32, "image_resolution": 32, "vision_layers": 3, "vision_width": 64, "vision_patch_size": 16,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import child, cli, locks, results
+from tools.cores import cores
 from tools.plan import Run
 
 POLL_S = 0.5  # how often a run that another process is at is looked at
@@ -31,7 +32,7 @@ def slots(workers: int = 1, gpus: Iterable[str] = ()) -> list[dict[str, str]]:
         return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus]
     if workers == 1:
         return [{}]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // workers))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // workers))
     return [{"OMP_NUM_THREADS": threads}] * workers
 
 
@@ -169,7 +170,8 @@ class _Launcher:
             if status == cli.USER_ERROR:
                 message = next((line for line in reversed(tail) if line.startswith("error: ")), message)
                 message = message.removeprefix("error: ")
-                self.given_up[run.dataset] = message
+                if not (run.directory / "config.yaml").is_file():  # it never began: the data set's others would not
+                    self.given_up[run.dataset] = message
             self.failures[run.directory] = Failure(run, message, log)
             self.progress.finish(run, f"{self._head(run)} FAILED, {message}; its last lines: {log}")
         else:

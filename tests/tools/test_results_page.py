@@ -19,7 +19,7 @@ Words that stay.
 def output(tmp_path):
     folder = tmp_path / "output"
     zero_shot(folder, "emoji", 20.0, cfg="pocket", backbone="pocket")
-    few_shot(folder, "emoji", [40.0, 42.0, 44.0], cfg="pocket_paper", backbone="pocket")
+    few_shot(folder, "emoji", [40.0, 42.0, 44.0], cfg="pocket_c16", backbone="pocket")
     return folder
 
 
