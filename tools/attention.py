@@ -119,7 +119,7 @@ def draw(names: list[str], pictures: Tensor, weights: Tensor, n_patches: int, ti
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m tools.attention", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", metavar="RUN", help="the run's output directory")

@@ -12,7 +12,6 @@ import contextlib
 import csv
 import io
 import os
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,8 @@ import datasets  # before dassl: it makes Dassl.pytorch importable
 # isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
+
+from tools import cli
 
 SIZES = Path(datasets.__file__).with_name("dataset_sizes.csv")
 
@@ -105,7 +106,7 @@ def report(cls: type, split, problems: list[str], with_hash: bool):
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", nargs="*", help="registry names or names of YAML files (default: the fifteen)")
     parser.add_argument("--root", default=os.environ.get("DATA") or "data", help="default: $DATA, else ./data")
     parser.add_argument("--folder", default="", help="DATASET.FOLDER, for the dataset `folder`")
@@ -117,11 +118,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main(argv=None) -> int:
     """The exit status."""
     args = parse_args(argv)
-    try:
-        classes = [find_dataset(name) for name in args.dataset or published_sizes()]
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    classes = [find_dataset(name) for name in args.dataset or published_sizes()]
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
     cfg.DATASET.ROOT, cfg.DATASET.FOLDER = args.root, args.folder
@@ -135,4 +132,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

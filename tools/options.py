@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import upt_cache
-from tools import plan
+from tools import cli, plan
 from tools.protocols import PROTOCOLS
 
 KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
@@ -26,7 +26,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     """The options of a script, whose name is the first word: words as lists, `opts` the config keys and values."""
     script, *rest = argv or ["reproduce"]
     positionals, description = ABOUT[script]
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog=f"bash scripts/upt/{script}.sh",
         description=f"{description} DRY_RUN=1 prints the commands and runs nothing.",
         usage=f"%(prog)s {positionals}{' ' if positionals else ''}[options] [KEY VALUE ...]",

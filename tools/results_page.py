@@ -65,7 +65,7 @@ def _printed(command: str, module: str, words: list[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="Markdown files, which are rewritten")
     parser.add_argument("--no-run", action="store_true", help="fill in what is there and run nothing")
     parser.add_argument("--workers", default="1", help="runs at a time on a CPU")

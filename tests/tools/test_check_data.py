@@ -105,9 +105,9 @@ def test_an_own_folder(tmp_path, capsys):
     assert "DATASET.FOLDER is empty" in out
 
 
-def test_an_unknown_set(capsys):
-    assert check_data.main(["cifar"]) == 2
-    assert "no dataset 'cifar'; there are Caltech101," in capsys.readouterr().err
+def test_an_unknown_set():
+    with pytest.raises(ValueError, match="no dataset 'cifar'; there are Caltech101,"):
+        check_data.main(["cifar"])
 
 
 def test_the_table_names_the_fifteen_sets():

@@ -1,5 +1,6 @@
 """How tools end."""
 
+import importlib
 import subprocess
 import sys
 
@@ -48,3 +49,12 @@ def test_a_reader_that_leaves_is_no_error():
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    "tool", ["table", "plot", "report", "variance", "check_data", "benchmark", "predict", "nearest_words", "rerun"]
+)
+def test_an_unknown_option_is_an_error_to_be_told_in_one_line(tool):
+    main = importlib.import_module(f"tools.{tool}").main
+    with pytest.raises(ValueError, match="-h lists all options"):
+        main(["--no-such-option"])
