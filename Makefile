@@ -27,8 +27,9 @@ $(STAMP): setup.py tools/install.py toolbox/setup.py
 demo: setup
 	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
 
-results: setup  # runs all that docs/RESULTS.md shows, about an hour and a half on 2 cores, and fills in its tables
+results: setup  # runs all that docs/RESULTS.md shows, an hour or so on 2 cores, and fills in tables and pictures
 	$(PY) -m tools.results_page README.md docs/RESULTS.md
+	$(PY) -m tools.plot output --out docs/pictures
 
 browser: setup  # a Chromium for the tests of the report's page
 	$(PY) -m tools.browser
