@@ -120,21 +120,15 @@ def test_train_py_never_trains_when_asked_to_test(data, tiny_clip_file, tmp_path
     monkeypatch.setattr(train.trainers.CoOp, "train", no_training)
     config, dataset = "configs/trainers/CoOp/vit_b16_c4_ctxv1.yaml", "configs/datasets/oxford_pets.yaml"
     common = ["--root", data, "--seed", "1", "--trainer", "CoOp", "--backbone", tiny_clip_file, "--eval-only"]
-    common += [
-        "--output-dir",
-        tmp_path / "run",
-        "--dataset-config-file",
-        ROOT / dataset,
-        "--config-file",
-        ROOT / config,
-    ]
-    for words, message in (
+    common += ["--dataset-config-file", ROOT / dataset, "--config-file", ROOT / config]
+    cases = (
         ([], "--model-dir"),
         (["--model-dir", tmp_path], "Model not found"),
         (["--model-dir", tmp_path / "nowhere"], "Model not found"),
         (["--model-dir", tmp_path, "DATASET.SUBSAMPLE_CLASSES", "newest"], "must be all, base or new"),
-    ):
-        args = train.parse_args([*map(str, [*common, *words, *SMALL])])
+    )
+    for i, (words, message) in enumerate(cases):
+        args = train.parse_args([*map(str, [*common, "--output-dir", tmp_path / f"run{i}", *words, *SMALL])])
         with pytest.raises((ValueError, FileNotFoundError), match=message):  # these are exit status 2
             train.main(args)
 
