@@ -85,6 +85,7 @@ OPTIONS = {
     "unknown option": (["--sede", "1"], ["--sede"]),
     "evaluation of nothing": (["--eval-only"], ["--model-dir"]),
     "missing run to resume": (["--resume", "nowhere"], ["RESUME is nowhere", "no directory"]),
+    "nothing to resume": (["--resume", "docs"], ["RESUME is docs", "no state of a run", "--resume"]),
     "missing run to test": (["--eval-only", "--model-dir", "nowhere"], ["nowhere", "there: nothing"]),
     "output folder that is a file": (["--output-dir", __file__], ["test_bad_configs.py"]),
     "too long a path": (["--output-dir", "x" * 300], ["File name too long", "xxx"]),

@@ -161,6 +161,14 @@ def check_config(cfg) -> None:
             raise ValueError(f"{key} is {value!r}, choose {choices}{near}")
     if cfg.RESUME and not Path(cfg.RESUME).is_dir():
         raise ValueError(f"RESUME is {cfg.RESUME}, which is no directory: give a run's, or leave --resume out")
+    from . import checkpoints, resume  # late: they need run_dir, which needs this module
+
+    states = [*resume.NAMES, f"{checkpoints.FOLDER}/checkpoint"]
+    if cfg.RESUME and not any((Path(cfg.RESUME) / name).is_file() for name in states):
+        raise ValueError(
+            f"RESUME is {cfg.RESUME}, which has no state of a run ({', '.join(states)}): give a run's directory, or "
+            "leave --resume out to start anew"
+        )
     loader = cfg.DATALOADER.TRAIN_X
     if loader.SAMPLER == "RandomClassSampler" and loader.BATCH_SIZE < loader.N_INS:
         raise ValueError(
