@@ -18,7 +18,9 @@ export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
 .PHONY: setup demo results browser fuzz test soak lint format clean
 setup: $(STAMP)
 
-$(STAMP): setup.py tools/install.py toolbox/setup.py
+TOOLBOX = $(wildcard toolbox/*.py toolbox/dassl/*.py toolbox/dassl/*/*.py toolbox/dassl/*/*/*.py)
+
+$(STAMP): setup.py tools/install.py $(TOOLBOX)
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) tools/install.py

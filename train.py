@@ -30,7 +30,8 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 from trainers.core import distributed
 from trainers.core.checks import did_you_mean
-from trainers.core.config_check import check_config, leaves, read_yaml
+from trainers.core.config_check import check_config, leaves
+from trainers.core.config_files import read_yaml
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -48,6 +48,17 @@ def constraints() -> str:
     return "\n".join(lines) + "\n"
 
 
+def stale_toolbox() -> bool:
+    """Whether toolbox/, our stand-in for Dassl, is installed, but not as it is in this checkout."""
+    spec = importlib.util.find_spec("dassl")
+    installed = Path(spec.origin).parent if spec and spec.origin else ROOT
+    if not list(installed.parent.glob("dassl-*+upt.dist-info")):  # Dassl.pytorch, or none
+        return False
+    there = {path.relative_to(ROOT / "toolbox"): path for path in (ROOT / "toolbox/dassl").rglob("*.py")}
+    copies = {name: installed.parent / name for name in there}
+    return any(not copies[n].is_file() or copies[n].read_bytes() != there[n].read_bytes() for n in there)
+
+
 def main() -> None:
     wanted = [*REQUIRED, *DEVELOPMENT]
     torch_parts = [r for r in wanted if package(r) in TORCH]
@@ -61,8 +72,8 @@ def main() -> None:
     try:
         if missing:
             pip("--constraint", file.name, *missing)
-        if importlib.util.find_spec("dassl") is None:
-            pip("--no-deps", str(ROOT / "toolbox"))
+        if importlib.util.find_spec("dassl") is None or stale_toolbox():
+            pip("--no-deps", "--force-reinstall", str(ROOT / "toolbox"))
     finally:
         os.unlink(file.name)
 

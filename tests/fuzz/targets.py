@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from datasets.split import read_split
 from trainers.core import checkpoints
-from trainers.core.config_check import read_yaml
+from trainers.core.config_files import read_yaml
 from trainers.core.run_reader import read_prompts
 
 TENSORS = {"ctx": torch.arange(8.0).view(2, 4)}

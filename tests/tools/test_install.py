@@ -1,10 +1,13 @@
 """Setting up an environment that holds something already: nothing of it is replaced."""
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+
+import dassl_compat
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +44,20 @@ def test_only_what_is_missing_is_installed_and_what_is_there_is_pinned(install, 
     (first, second), torch = calls, sys.modules["torch"]
     assert first[0] == "--constraint" and first[2:] == ["yacs>=0.1.8"]
     assert f"torch=={torch.__version__.split('+')[0]}" in kept[0].splitlines()
-    assert second == ["--no-deps", str(ROOT / "toolbox")]
+    assert second == ["--no-deps", "--force-reinstall", str(ROOT / "toolbox")]
+
+
+@pytest.mark.skipif(not dassl_compat.is_bundled(), reason="Dassl.pytorch is never replaced")
+def test_our_toolbox_follows_the_checkout(install, tmp_path):
+    scope, calls = install(set())
+    shutil.copytree(ROOT / "toolbox", tmp_path / "toolbox", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    scope["ROOT"] = tmp_path
+    scope["main"]()
+    assert calls == []
+    with (tmp_path / "toolbox/dassl/engine/trainer.py").open("a") as file:
+        file.write("# changed\n")
+    scope["main"]()
+    assert calls == [["--no-deps", "--force-reinstall", str(tmp_path / "toolbox")]]
 
 
 def test_any_package_that_brings_clip_will_do(install):

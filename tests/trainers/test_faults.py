@@ -65,8 +65,20 @@ def test_what_a_kill_left_half_written_is_removed_at_the_next_start(interrupted,
         path.write_bytes(b"half")
     foreign = interrupted / ".editor.tmp"
     foreign.write_bytes(b"somebody else's")
-    build(*COOP, "OPTIM.MAX_EPOCH", "4", output=interrupted)
-    assert not any(path.exists() for path in left) and (interrupted / "resume.pt").is_file() and foreign.is_file()
+    again = build(*COOP, "OPTIM.MAX_EPOCH", "4", output=interrupted)
+    again.train()
+    assert again.start_epoch == 2 and not any(path.exists() for path in left) and foreign.is_file()
+
+
+def test_a_run_that_was_killed_goes_on_in_another_folder(interrupted, build, tmp_path):
+    before = {path.name: path.read_bytes() for path in interrupted.iterdir() if path.is_file()}
+    options = [*COOP, "OPTIM.MAX_EPOCH", "4"]
+    second = build(*options, "RESUME", str(interrupted), output=tmp_path / "second")
+    second.train()
+    whole = build(*options, output=tmp_path / "whole")
+    whole.train()
+    assert second.start_epoch == 2 and torch.equal(second.model.learner.ctx, whole.model.learner.ctx)
+    assert before == {path.name: path.read_bytes() for path in interrupted.iterdir() if path.is_file()}
 
 
 def test_a_finished_run_that_is_started_again_says_the_same(build, tmp_path):

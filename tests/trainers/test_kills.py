@@ -69,7 +69,7 @@ def test_ctrl_c_is_one_line_and_the_run_can_go_on(bench, tmp_path, workers):
     wait_until(lambda: "epoch [2/" in run.said)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers, too
     assert run.wait() == 130
-    end = run.said.split("epoch [2/")[1].splitlines()[1:]
+    end = run.said.split("epoch [2/", 1)[1].splitlines()[1:]
     assert [line for line in end if line.startswith("Stopped; the same command goes on")]
     assert "Traceback" not in run.said
     again = bench.start(case, tmp_path / "run")

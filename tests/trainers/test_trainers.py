@@ -192,7 +192,7 @@ def test_a_damaged_resume_point_falls_back_to_the_one_before(build, tmp_path, mo
 
 
 def test_another_config_in_the_same_directory_is_refused(build, tmp_path):
-    build("CoOp", "TRAINER.COOP.N_CTX", "2", output=tmp_path)
+    build("CoOp", "TRAINER.COOP.N_CTX", "2", output=tmp_path).train()
     build("CoOp", "TRAINER.COOP.N_CTX", "2", "TRAIN.PRINT_FREQ", "7", output=tmp_path)  # cannot change a result
     with pytest.raises(ValueError, match=r"TRAINER.COOP.N_CTX: 2 there, 3 now"):
         build("CoOp", "TRAINER.COOP.N_CTX", "3", output=tmp_path)

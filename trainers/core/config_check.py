@@ -1,5 +1,5 @@
-"""Config files, and a look at a merged config before anything is loaded: what Dassl and torch would take and then fail
-at, or quietly do something else with."""
+"""A look at a merged config before anything is loaded: what Dassl and torch would take and then fail at, or quietly do
+something else with."""
 
 import contextlib
 import io
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-import yaml
 from dassl.data.transforms import build_transform
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import nn
 
+from . import checkpoints, resume
 from .checks import did_you_mean
 from .memory import CHECKPOINT
 from .precision import CHOICES as PRECISIONS
@@ -22,8 +22,6 @@ TRANSFORMS = (
     "center_crop", "cutout", "imagenet_policy", "cifar10_policy", "svhn_policy", "randaugment", "randaugment_fixmatch",
     "randaugment2", "gaussian_noise", "colorjitter", "randomgrayscale", "gaussian_blur",
 )  # fmt: skip
-
-LARGEST = 10_000  # values of a config file; ours have about 30
 
 Rule = tuple[Callable[[object], bool], str]  # whether a value is good, and what would be
 
@@ -92,53 +90,6 @@ RULES: dict[str, Rule] = {
 }
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML of plain values; a key that stands twice, of which YAML would take the last, is an error."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"{key} stands twice in line {node.start_mark.line + 1} and below")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict:
-    """The nested keys and values of a config file.
-
-    Raises:
-        ValueError: in one line with the file's name, why it is no config file.
-        OSError: it cannot be read.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)
-        keys = _keys(content)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in keys):
-        raise ValueError(f"{path} is no config file: it must hold keys and values, such as OPTIM: {{LR: 0.002}}")
-    return content
-
-
-def _keys(content: object) -> list:
-    """The keys of all nested mappings.
-
-    Raises:
-        ValueError: there are too many values; YAML's references can make any number of them of a few bytes, or a value
-            that holds itself.
-    """
-    keys, waiting, n = [], [content], 0
-    while waiting:
-        node = waiting.pop()
-        below = list(node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple, set)) else ())
-        n += len(below)
-        if n > LARGEST:
-            raise ValueError(f"over {LARGEST} values: it is no config file, or a part holds itself")
-        keys += node if isinstance(node, dict) else ()
-        waiting += below
-    return keys
-
-
 def check_config(cfg) -> None:
     """Raises ValueError, in one line, where a merged config makes no sense whatever the data and the backbone are."""
     for key, value in leaves(cfg):
@@ -161,8 +112,6 @@ def check_config(cfg) -> None:
             raise ValueError(f"{key} is {value!r}, choose {choices}{near}")
     if cfg.RESUME and not Path(cfg.RESUME).is_dir():
         raise ValueError(f"RESUME is {cfg.RESUME}, which is no directory: give a run's, or leave --resume out")
-    from . import checkpoints, resume  # late: they need run_dir, which needs this module
-
     states = [*resume.NAMES, f"{checkpoints.FOLDER}/checkpoint"]
     if cfg.RESUME and not any((Path(cfg.RESUME) / name).is_file() for name in states):
         raise ValueError(

@@ -47,6 +47,7 @@ def test(trainer, split: str) -> float:
 
 def _write(trainer, results: dict, predictions: list[tuple[str, int, int, float]], seconds: float) -> None:
     directory = Path(trainer.output_dir)
+    run_dir.claim(trainer.cfg)
     run_dir.write_predictions(trainer.dm.dataset, predictions, directory / "predictions.csv")
     result = report.result(trainer, results, seconds)
     if trainer.trainable:

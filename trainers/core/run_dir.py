@@ -21,7 +21,7 @@ from safetensors.torch import save
 from yacs.config import CfgNode
 
 from . import checkpoints
-from .config_check import read_yaml
+from .config_files import read_yaml
 
 # Keys that cannot change a result: runs that differ in them alone are the same run.
 NEUTRAL_KEYS = (

@@ -12,7 +12,8 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from . import checkpoints, identity
-from .config_check import check_config, read_yaml
+from .config_check import check_config
+from .config_files import read_yaml
 
 PROMPTS = "prompts.safetensors"
 

@@ -65,7 +65,6 @@ class PromptTrainer(TrainerX):
         if cfg.OUTPUT_DIR:
             there = Path(cfg.OUTPUT_DIR)
             check_backbone(in_result(there), self.clip_model, there, "choose another OUTPUT_DIR or delete that one")
-        run_dir.claim(cfg)  # now that the config has been found to work: a wrong one must not bar the right one
         learner = self.model.learner
         n_frozen = sum(p.numel() for p in self.model.parameters() if not p.requires_grad)
         self.scaler = self.precision.loss_scaler()
@@ -106,6 +105,7 @@ class PromptTrainer(TrainerX):
     @out_of_memory_explained()
     def train(self) -> None:
         """Trains and tests; a method without learnables is tested alone."""
+        run_dir.claim(self.cfg)  # not when it is built: a config that does not work must not bar the one that does
         if self.trainable:
             super().train()
         else:

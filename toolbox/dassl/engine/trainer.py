@@ -80,13 +80,7 @@ class SimpleTrainer(TrainerBase):
 
     def before_train(self):
         """Resume if possible; open the event file."""
-        resume_dir = self.cfg.RESUME
-        if resume_dir and self._models and not self.has_checkpoint(resume_dir):
-            raise FileNotFoundError(
-                f'RESUME is "{resume_dir}", but it has no checkpoint of {self.get_model_names()}; '
-                "leave RESUME empty to train from scratch"
-            )
-        directory = resume_dir or self.output_dir
+        directory = self.cfg.RESUME or self.output_dir
         self.start_epoch = self.resume_model_if_exist(directory)
         if self._selects_best:
             if self.val_loader is None:
@@ -97,6 +91,19 @@ class SimpleTrainer(TrainerBase):
         mkdir_if_missing(writer_dir)
         self.init_writer(writer_dir)
         self.time_start = time.time()
+
+    def resume_model_if_exist(self, directory):
+        """As of `TrainerBase`, but a folder that the user named must have a checkpoint.
+
+        Raises:
+            FileNotFoundError: it has none.
+        """
+        if self.cfg.RESUME and directory == self.cfg.RESUME and self._models and not self.has_checkpoint(directory):
+            raise FileNotFoundError(
+                f'RESUME is "{directory}", but it has no checkpoint of {self.get_model_names()}; '
+                "leave RESUME empty to train from scratch"
+            )
+        return super().resume_model_if_exist(directory)
 
     def _restore_best(self, directory):
         """Remember the best result so far, and have the best model in the output folder."""
