@@ -32,7 +32,7 @@ if __name__ == "__main__":
         python_requires=">=3.10",
         install_requires=REQUIRED,
         extras_require={"pictures": PICTURES, "slurm": CLUSTER, "export": EXPORT, "fuzz": FUZZ, "dev": DEVELOPMENT},
-        py_modules=["dassl_compat", "upt_cache"],
+        py_modules=["dassl_compat", "upt_cache", "upt_files"],
         packages=["upt.trainers", "upt.trainers.core", "upt.datasets", *(f"upt.{name}" for name in DATA)],
         package_dir={
             "upt.trainers": "trainers",

@@ -6,9 +6,10 @@ never written to.
 
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
+
+from upt_files import write_atomically
 
 OFF = "off"
 # File names that are not valid UTF-8 reach Python with surrogate escapes and must survive the round trip.
@@ -43,18 +44,10 @@ def write_json(path: Path, value) -> bool:
     """Write the file in one step (a reader sees the old or the new one); False and a warning where that fails."""
     if is_off():
         return False
+    text = json.dumps(value, ensure_ascii=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        write_atomically(path, lambda temporary: temporary.write_text(text, **TEXT))
     except OSError as error:
-        warn_unwritable(path, error)
-        return False
-    try:
-        with os.fdopen(handle, "w", **TEXT) as file:
-            json.dump(value, file, ensure_ascii=False)
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
         warn_unwritable(path, error)
         return False
     return True

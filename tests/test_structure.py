@@ -110,7 +110,7 @@ def test_the_wheel_has_one_name_of_its_own(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
-    assert tops == {"upt", "dassl_compat.py", "upt_cache.py"}
+    assert tops == {"upt", "dassl_compat.py", "upt_cache.py", "upt_files.py"}
     for needed in ("upt/datasets/emoji.py", "upt/assets/emoji/split_Emoji.json", "upt/trainers/core/encoders.py"):
         assert needed in names
     assert any(name.startswith("upt/assets/emoji/noto/") for name in names) and "upt/assets/pocket/pocket.pt" in names
@@ -120,7 +120,8 @@ def _copy_tracked(target: Path) -> None:
     """The files a clone has, without the build leftovers of this folder."""
     import shutil
 
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "dassl_compat.py", "upt_cache.py"):
+    modules = "dassl_compat.py", "upt_cache.py", "upt_files.py"
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", *modules):
         target.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, target)
     for name in ("trainers", "datasets", "assets", "configs"):

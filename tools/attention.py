@@ -20,7 +20,7 @@ from torch import Tensor
 import trainers
 from tools import cli
 from tools.predict import Pictures, add_model_options, load_model, picture_paths
-from trainers.core.run_dir import write_atomically
+from upt_files import write_atomically
 
 ROWS = 8  # pictures in one file
 TOKENS = 8  # prompts in one row, beside CLS

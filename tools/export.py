@@ -26,7 +26,8 @@ from torch import Tensor, nn
 import trainers
 from tools import cli
 from tools.predict import CLASSES_HELP, add_model_options, load_model
-from trainers.core.run_dir import write_atomically, write_json
+from trainers.core.run_dir import write_json
+from upt_files import write_atomically
 
 LARGEST_DIFFERENCE = 1e-4
 OPSET = 17  # the first with LayerNorm as one operator

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import torch
 from clip.model import CLIP, build_model
+
+from upt_files import write_atomically
 
 FULL_VOCABULARY = 49408
 
@@ -27,17 +28,19 @@ def export(state: dict[str, torch.Tensor], vocabulary: torch.Tensor, path: Path)
     """Write the checkpoint; `torch.save` makes a plain zip archive, `torch.load` reads a deflated one too."""
     plain = io.BytesIO()
     torch.save(full_state_dict(state, vocabulary), plain)
-    temporary = path.with_suffix(".tmp")
-    with (
-        zipfile.ZipFile(plain) as source,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
-    ):
-        for item in source.infolist():
-            # A fixed date makes the file the same for the same weights.
-            entry = zipfile.ZipInfo(item.filename, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            target.writestr(entry, source.read(item))
-    os.replace(temporary, path)
+
+    def deflate(temporary: Path) -> None:
+        with (
+            zipfile.ZipFile(plain) as source,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
+        ):
+            for item in source.infolist():
+                # A fixed date makes the file the same for the same weights.
+                entry = zipfile.ZipInfo(item.filename, date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                target.writestr(entry, source.read(item))
+
+    write_atomically(path, deflate)
 
 
 def load_pocket(path: Path) -> CLIP:

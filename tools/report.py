@@ -10,8 +10,6 @@ import argparse
 import base64
 import hashlib
 import io
-import os
-import tempfile
 import webbrowser
 from collections.abc import Iterable
 from datetime import datetime
@@ -21,6 +19,7 @@ from pathlib import Path
 from tools import cli, report_configs, report_data, report_matrix, report_missing, report_pictures, results
 from tools.report_data import KINDS, Setting
 from tools.results import Record
+from upt_files import write_atomically
 
 HERE = Path(__file__).parent
 PAIRS, PAIRS_WITHOUT_MATRIX = 8, 20  # the most confused pairs that are listed
@@ -150,15 +149,7 @@ def write(text: str, path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} for the report: make it, or give another --out")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="replace"))
 
 
 def main(argv: list[str] | None = None) -> int:

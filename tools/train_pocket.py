@@ -7,7 +7,6 @@ that has AMX. It saves its state every 100 steps beside the output; the same com
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from tools.emoji_classes import CLASSES
 from tools.pocket_checkpoint import export
 from trainers.core.encoders import run_block
 from trainers.core.packed_sentences import heads_first
+from upt_files import write_atomically
 
 SIZES = {
     "embed_dim": 128,
@@ -96,8 +96,7 @@ class Texts:
 
 def save_state(path: Path, **state: object) -> None:
     """Write the training state in one atomic step."""
-    torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
 def train(work: Path, out: Path, steps: int, bf16: bool = False) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import train
+import upt_files
 from tests import kills
 from tests.trainers.conftest import SMALL
 from trainers.core import resume, run_dir
@@ -108,7 +109,7 @@ def test_a_write_that_fails_ends_in_one_line_and_loses_nothing(
 ):
     argv = arguments(pets_root, tiny_clip_file, tmp_path / "run")
     names = ["config.yaml", "resume.pt", "predictions.csv", "prompts.safetensors", "result.json"]
-    real = run_dir.sync
+    real = upt_files.sync
     for name in names:
 
         def fail(path, name=name):
@@ -117,7 +118,7 @@ def test_a_write_that_fails_ends_in_one_line_and_loses_nothing(
             real(path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_dir, "sync", fail)
+            patch.setattr(upt_files, "sync", fail)
             assert train.cli(argv) == 2
         said = capsys.readouterr().err.strip().splitlines()[-1]
         assert said.startswith("error: ") and os.strerror(number) in said and f"run/{name}" in said

@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 import dassl_compat
 import upt_cache
+from upt_files import write_atomically
 
 from . import distributed
 from .clip_loader import weights_sha256
 from .data_path import draw_seed
-from .run_dir import write_atomically
 
 # Of this package and of what reads pictures, as they were when the program started: another version computes anew.
 CODE = [*sorted(Path(__file__).parent.glob("*.py")), Path(dassl_compat.__file__)]

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from upt_files import sync, write_atomically
+
 from . import checkpoints, distributed
 from .clip_loader import weights_sha256
 from .identity import check_backbone
-from .run_dir import sync, write_atomically
 
 NAMES = ("resume.pt", "resume.pt.previous")
 HEADER = b"UPT resume point, SHA-256 "

@@ -11,14 +11,14 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import yaml
 from safetensors.torch import save
 from yacs.config import CfgNode
+
+from upt_files import TEMPORARY, write_atomically
 
 from . import checkpoints
 from .config_files import read_yaml
@@ -31,50 +31,6 @@ NEUTRAL_KEYS = (
 )  # fmt: skip
 
 FILES = ("config.yaml", "predictions.csv", "result.json", "prompts.safetensors", "resume.pt")
-TEMPORARY = ".tmp"  # how the names of files end that are being written
-
-
-def write_atomically(path: Path, write: Callable[[Path], object], previous: Path | None = None) -> None:
-    """Calls `write(temporary)` and renames the file to `path`, so that a kill leaves the old file or the new one.
-
-    The content is on the disk before it gets its name, so that this holds when the machine stops, too.
-
-    Args:
-        previous: the name that an old file gets instead of being replaced.
-
-    Raises:
-        OSError: it names `path`, e.g. for a full disk.
-    """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=TEMPORARY)
-        os.close(handle)
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        sync(Path(temporary))
-        if previous and path.exists():
-            os.replace(path, previous)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except BaseException as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and str(error.filename or TEMPORARY).endswith(TEMPORARY):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        if not path.is_dir():  # some file systems can do it with files alone
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(directory: Path) -> None:
