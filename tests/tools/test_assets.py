@@ -13,7 +13,7 @@ from PIL import Image
 from tools.emoji_classes import CLASSES, is_variant, split_concepts
 from tools.emoji_packs import ARTISTS, BENCH_ARTISTS, SHIFTS, SOURCE, TRAINING_ARTISTS, Concept, normal_code
 from tools.pocket_data import augment, caption_words, draw_caption
-from tools.train_pocket import contrastive_loss
+from tools.train_pocket import contrastive_loss, encode_image, encode_text
 
 ASSETS = Path(__file__).parents[2] / "assets"
 EMOJI, POCKET = ASSETS / "emoji", ASSETS / "pocket" / "pocket.pt"
@@ -125,6 +125,17 @@ def test_same_concepts_in_a_batch_are_no_negatives():
     assert contrastive_loss(image, text, same, scale) <= alone + 1e-6
     wrong = torch.eye(4)[[2, 2, 0, 3]]
     assert contrastive_loss(image, wrong, same, scale) > 10
+
+
+def test_the_towers_that_pocket_is_trained_through_are_clips(tiny_clip):
+    tiny_clip.requires_grad_(True)
+    images, tokens = torch.randn(3, 3, 32, 32), tokenize(["a cat.", "two red apples", "x"])
+    found = encode_image(tiny_clip, images, None, torch.Generator()), encode_text(tiny_clip, tokens, tokens.argmax(1) + 1)
+    for ours, stock in zip(found, (tiny_clip.encode_image(images), tiny_clip.encode_text(tokens)), strict=True):
+        assert torch.allclose(ours, stock, atol=1e-5 * float(stock.detach().abs().max()))
+        weight = tiny_clip.visual.conv1.weight if ours is found[0] else tiny_clip.token_embedding.weight
+        gradients = [torch.autograd.grad(out.square().sum(), weight, retain_graph=True)[0] for out in (ours, stock)]
+        assert torch.allclose(*gradients, atol=1e-4 * float(gradients[1].abs().max()))
 
 
 def test_augmentation_keeps_the_ground_white():
