@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from tools import pocket_data as data
 from tools.emoji_classes import CLASSES
 from tools.pocket_checkpoint import export
 from trainers.core.encoders import run_block
-from trainers.core.packed_sentences import heads_first
+from trainers.core.packed_sentences import attend
 from upt_files import write_atomically
 
 SIZES = {
@@ -39,19 +40,6 @@ WHOLE_SHARE = 0.15  # the last steps see all patches; the others half of them (F
 EXTRA_TEXTS = ("a photo of a X X X X.", "a clip art picture of the")  # prompts that users start from
 
 
-def attention(n_heads: int, mask: torch.Tensor | None = None):
-    """Return plain attention for `run_block`; on short sequences its backward is faster than the CPU's fused kernel."""
-
-    def mix(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        q, k, v = (heads_first(t, n_heads) for t in (q, k, v))
-        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-        if mask is not None:
-            scores = scores + mask
-        return (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(-2)
-
-    return mix
-
-
 def encode_image(model: CLIP, images: torch.Tensor, kept: int | None, generator: torch.Generator) -> torch.Tensor:
     """Return image features `(B, embed_dim)`; with `kept`, only that many random patches a picture enter the tower."""
     visual = model.visual
@@ -62,7 +50,7 @@ def encode_image(model: CLIP, images: torch.Tensor, kept: int | None, generator:
         x = x.gather(1, pick.unsqueeze(-1).expand(-1, -1, x.shape[2]))
     x = visual.ln_pre(torch.cat([(visual.class_embedding + position[0]).expand(len(x), 1, -1), x], 1))
     for block in visual.transformer.resblocks:
-        x = run_block(block, x, attention(block.attn.num_heads))
+        x = run_block(block, x, partial(attend, n_heads=block.attn.num_heads))
     return visual.ln_post(x[:, 0]) @ visual.proj
 
 
@@ -71,7 +59,7 @@ def encode_text(model: CLIP, tokens: torch.Tensor, lengths: torch.Tensor) -> tor
     longest = int(lengths.max())
     x = model.token_embedding(tokens[:, :longest]) + model.positional_embedding[:longest]
     for block in model.transformer.resblocks:
-        x = run_block(block, x, attention(block.attn.num_heads, block.attn_mask[:longest, :longest]))
+        x = run_block(block, x, partial(attend, n_heads=block.attn.num_heads, is_causal=True))
     return model.ln_final(x[torch.arange(len(tokens)), lengths - 1]) @ model.text_projection
 
 

@@ -130,7 +130,10 @@ def test_same_concepts_in_a_batch_are_no_negatives():
 def test_the_towers_that_pocket_is_trained_through_are_clips(tiny_clip):
     tiny_clip.requires_grad_(True)
     images, tokens = torch.randn(3, 3, 32, 32), tokenize(["a cat.", "two red apples", "x"])
-    found = encode_image(tiny_clip, images, None, torch.Generator()), encode_text(tiny_clip, tokens, tokens.argmax(1) + 1)
+    found = (
+        encode_image(tiny_clip, images, None, torch.Generator()),
+        encode_text(tiny_clip, tokens, tokens.argmax(1) + 1),
+    )
     for ours, stock in zip(found, (tiny_clip.encode_image(images), tiny_clip.encode_text(tokens)), strict=True):
         assert torch.allclose(ours, stock, atol=1e-5 * float(stock.detach().abs().max()))
         weight = tiny_clip.visual.conv1.weight if ours is found[0] else tiny_clip.token_embedding.weight
