@@ -86,7 +86,8 @@ def _wait(device: torch.device) -> None:
 def count_flops(task: Task) -> int:
     """Operations of matrix products, convolutions and attention in one run of `task`."""
     aten = torch.ops.aten
-    known = {  # torch's own list has attention on GPUs alone
+    known = {  # torch's own list has attention on GPUs alone, and no product in place
+        aten.addmm_: _product,
         getattr(aten, "_scaled_dot_product_flash_attention_for_cpu", None): _attention,
         getattr(aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None): _attention_backward,
     }
@@ -94,6 +95,11 @@ def count_flops(task: Task) -> int:
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         task()
     return counter.get_total_flops()
+
+
+def _product(_, a, b, *, out_shape=None, **__) -> int:
+    (n_rows, n_inner), n_columns = a, b[1]
+    return 2 * n_rows * n_inner * n_columns
 
 
 def _attention(query, key, value, *_, out_shape=None, **__) -> int:

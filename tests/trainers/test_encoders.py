@@ -4,6 +4,7 @@ import clip
 import pytest
 import torch
 
+from trainers.core import encoders
 from trainers.core.encoders import ImageTower, TextTower, run_block, splice
 from trainers.core.packed_sentences import PackedSentences
 from trainers.core.sentences import Sentences, context_sentences, template_sentences
@@ -137,3 +138,19 @@ def test_gradients_flow_where_the_stock_modules_pass_them(tiny_clip):
     (mine,) = torch.autograd.grad((ImageTower(tiny_clip.visual)(images, prompts) * weights).sum(), prompts)
     (theirs,) = torch.autograd.grad((plain_image_features(tiny_clip, images, prompts) * weights).sum(), prompts)
     assert (mine - theirs).norm() <= 1e-4 * theirs.norm()
+
+
+@pytest.mark.parametrize("n_images", [1, 5, 8])
+def test_features_without_gradients_are_those_with_them(tiny_clip, monkeypatch, n_images):
+    """Without gradients, blocks write in place and a CPU takes the images in parts: neither changes anything else."""
+    monkeypatch.setattr(encoders, "CPU_BLOCK", 15_000)  # about three images
+    tower, images = ImageTower(tiny_clip.visual), torch.randn(n_images, 3, 32, 32)
+    prompts = torch.randn(2, 3, tiny_clip.visual.conv1.out_channels, requires_grad=True)
+    before = images.clone(), prompts.detach().clone()
+    learning = tower(images, prompts)
+    parts = tower.split(images)
+    with torch.no_grad():
+        at_rest = torch.cat([tower(part, prompts) for part in parts])
+    assert len(parts) == {1: 1, 5: 2, 8: 3}[n_images] and learning.requires_grad
+    assert_equal_features(at_rest, learning)
+    assert torch.equal(images, before[0]) and torch.equal(prompts, before[1])

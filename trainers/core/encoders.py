@@ -9,6 +9,7 @@ causal mask allows (`packed_sentences.py`); the last block computes only the tok
 taken to be frozen.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -20,10 +21,14 @@ from .packed_sentences import PackedSentences, attend
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values -> mixed values
 GELU = 1.702  # CLIP's QuickGELU is x·σ(1.702x)
+CPU_BLOCK = 2**25  # bytes; for larger tensors the C library gets new memory every time, page by page
 
 
 def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | int | None = None) -> Tensor:
-    """One residual attention block over x (..., L, D); with `read`, only these positions are computed and returned."""
+    """One residual attention block over x (..., L, D); with `read`, only these positions are computed and returned.
+
+    Where no gradient is wanted, the result may take the place of x.
+    """
     attn, normed = block.attn, block.ln_1(x)
     if read is None:
         q, k, v = F.linear(normed, attn.in_proj_weight, attn.in_proj_bias).chunk(3, dim=-1)
@@ -33,8 +38,17 @@ def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | 
         q = F.linear(normed[..., read, :], w_q, b_q)
         k, v = F.linear(normed, w_kv, b_kv).chunk(2, dim=-1)
         x = x[..., read, :]
-    x = x + attn.out_proj(attention(q, k, v))
+    x = add_product(x, attention(q, k, v), attn.out_proj)
     return add_feed_forward(block.mlp, x, block.ln_2(x))
+
+
+def add_product(x: Tensor, y: Tensor, linear: nn.Linear, y_scale: float = 1) -> Tensor:
+    """x + linear(y / y_scale), all (..., D); without a gradient in the place of x, which saves two passes over it."""
+    if x.requires_grad or y.requires_grad or x.dtype != y.dtype:  # autocast has x in fp32 and y in 16 bits
+        rows = torch.addmm(linear.bias, y.flatten(0, -2), linear.weight.t(), beta=y_scale)
+        return torch.add(x, rows.view_as(x), alpha=1 / y_scale)
+    rows = x.flatten(0, -2).addmm_(y.flatten(0, -2), linear.weight.t(), alpha=1 / y_scale)
+    return rows.add_(linear.bias).view_as(x)
 
 
 def add_feed_forward(mlp: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
@@ -43,11 +57,9 @@ def add_feed_forward(mlp: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
     QuickGELU is silu(1.702h)/1.702: the matrix products take both factors along, so that only `silu` passes over the
     4D wide hidden layer, and one tensor of it is kept for the backward pass.
     """
-    fc, proj, rows = mlp.c_fc, mlp.c_proj, normed.flatten(0, -2)
-    hidden = torch.addmm(fc.bias, rows, fc.weight.t(), beta=GELU, alpha=GELU)
+    hidden = torch.addmm(mlp.c_fc.bias, normed.flatten(0, -2), mlp.c_fc.weight.t(), beta=GELU, alpha=GELU)
     hidden = F.silu(hidden, inplace=not hidden.requires_grad)
-    out = torch.addmm(proj.bias, hidden, proj.weight.t(), beta=GELU)
-    return torch.add(x, out.view_as(x), alpha=1 / GELU)
+    return add_product(x, hidden.view(*x.shape[:-1], -1), mlp.c_proj, y_scale=GELU)
 
 
 def recomputed(function: Callable[..., Tensor], *args) -> Tensor:
@@ -95,6 +107,14 @@ class ImageTower(nn.Module):
             last = i == len(blocks) - 1
             x = self._run(block, x, lambda q, k, v, n=n_heads: attend(q, k, v, n), slice(0, 1) if last else None)
         return visual.ln_post(x[:, 0]) @ visual.proj
+
+    def split(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The images in equal parts that a CPU encodes fastest without gradients: hidden layers below `CPU_BLOCK`."""
+        if images.device.type != "cpu" or not self.is_vit:
+            return (images,)
+        hidden, n_tokens = self.visual.transformer.resblocks[0].mlp.c_fc.weight, len(self.visual.positional_embedding)
+        n_bytes = len(images) * n_tokens * len(hidden) * hidden.element_size()
+        return images.chunk(max(1, math.ceil(n_bytes / CPU_BLOCK)))
 
     def _run(self, *args) -> Tensor:
         return recomputed(run_block, *args) if self.recompute else run_block(*args)

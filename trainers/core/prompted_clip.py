@@ -106,7 +106,10 @@ class PromptedCLIP(nn.Module):
     def image_features(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Normalised features (B, E), fp32."""
         prompts = self.prompts_for_images() if prompts is None else prompts
-        return F.normalize(self.image_tower(images, prompts.image).float(), dim=-1)
+        learning = torch.is_grad_enabled() and prompts.image is not None
+        parts = (images,) if learning else self.image_tower.split(images)
+        features = torch.cat([self.image_tower(part, prompts.image) for part in parts])
+        return F.normalize(features.float(), dim=-1)
 
     @property
     def images_are_unprompted(self) -> bool:
