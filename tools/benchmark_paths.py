@@ -18,6 +18,7 @@ from tools import random_clip
 from tools.measure import Task, products
 from tools.plain_clip import PlainCLIP, PlainTrainer
 from trainers.core import Prompts
+from trainers.core.memory import keep_freed_memory
 from trainers.core.precision import choose_device
 from trainers.predictor import bare_trainer
 
@@ -45,6 +46,7 @@ class Paths:
 
     def __init__(self, args: argparse.Namespace, precision: str):
         self.device = choose_device(args.device, use_cuda=True)
+        keep_freed_memory(self.device)  # as in training, and for both paths
         self.trainer = bare_trainer(config(args, precision), self.device)
         set_random_seed(1)  # the same learner at every precision
         with quiet():

@@ -1,7 +1,12 @@
 """What is kept for the backward pass, what is chosen where memory is short, what a user reads when it is used up."""
 
 import math
+import os
+import platform
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +14,7 @@ import torch
 from trainers.core import memory
 
 GB = 10**9
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -126,3 +132,30 @@ def test_what_cannot_be_compiled_is_said(build, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ValueError, match=r"TRAIN.COMPILE is True, but there is no C\+\+ compiler"):
         build("UPT", "TRAIN.COMPILE", "True")
+
+
+KEEPS = """
+import os, sys, torch
+from trainers.core.memory import keep_freed_memory
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+kept = sys.argv[1] == "yes" and keep_freed_memory(torch.device("cpu"))
+before = resident()
+torch.ones(50_000_000)  # 200 MB, freed at once
+print(kept, resident() - before > 190e6)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("call", "found"), [("yes", "True True"), ("no", "False False")])
+def test_freed_memory_is_kept_for_the_next_step(call, found):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", KEEPS, call]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
+    assert run.stdout.strip() == found
+
+
+def test_a_users_own_malloc_settings_stay(monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert not memory.keep_freed_memory(torch.device("cpu"))
+    monkeypatch.delenv("MALLOC_ARENA_MAX")
+    assert not memory.keep_freed_memory(torch.device("cuda"))

@@ -18,7 +18,7 @@ from .clip_loader import load_clip
 from .compiling import compile_towers
 from .config_check import check_config
 from .identity import check_backbone, in_result
-from .memory import fit_to_memory, out_of_memory_explained
+from .memory import fit_to_memory, keep_freed_memory, out_of_memory_explained
 from .precision import choose_precision
 from .prompted_clip import PromptedCLIP
 from .sentences import Sentences
@@ -70,6 +70,7 @@ class PromptTrainer(TrainerX):
         self.scaler = self.precision.loss_scaler()
         self.train_seconds = 0.0
         print(report.trainables(self.trainable, n_frozen))
+        keep_freed_memory(self.device)
         fit_to_memory(self.model, cfg, self.device)
         if cfg.TRAIN.COMPILE:
             compile_towers(self.model, self.device)
