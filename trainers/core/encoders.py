@@ -44,7 +44,8 @@ def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | 
 
 def add_product(x: Tensor, y: Tensor, linear: nn.Linear, y_scale: float = 1) -> Tensor:
     """x + linear(y / y_scale), all (..., D); without a gradient in the place of x, which saves two passes over it."""
-    if x.requires_grad or y.requires_grad or x.dtype != y.dtype:  # autocast has x in fp32 and y in 16 bits
+    one_dtype = x.dtype == y.dtype == linear.weight.dtype  # not so in mixed precision, which products in place forgo
+    if x.requires_grad or y.requires_grad or not one_dtype:
         rows = torch.addmm(linear.bias, y.flatten(0, -2), linear.weight.t(), beta=y_scale)
         return torch.add(x, rows.view_as(x), alpha=1 / y_scale)
     rows = x.flatten(0, -2).addmm_(y.flatten(0, -2), linear.weight.t(), alpha=1 / y_scale)
