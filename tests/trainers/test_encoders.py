@@ -108,15 +108,16 @@ def test_deep_prompts_replace_and_never_lengthen(tiny_clip, monkeypatch):
     lengths = []
 
     def spy(block, x, *args, **kwargs):
+        x = run_block(block, x, *args, **kwargs)
         lengths.append(x.shape[-2])
-        return run_block(block, x, *args, **kwargs)
+        return x
 
     monkeypatch.setattr("trainers.core.encoders.run_block", spy)
     ImageTower(tiny_clip.visual)(torch.randn(1, 3, 32, 32), torch.randn(3, 4, 64))
-    assert lengths == [1 + 4 + 4] * 3  # CLS, prompts, patches
+    assert lengths == [1 + 4 + 4] * 2 + [1]  # CLS, prompts, patches; of the last block CLS alone
     lengths.clear()
     TextTower(tiny_clip)(pack(context_sentences(["dog"], 4)), torch.randn(3, 4, 64))
-    assert lengths == [len(context_sentences(["dog"], 4).tokens[0])] * 3
+    assert lengths == [len(context_sentences(["dog"], 4).tokens[0])] * 2 + [1]  # its end token
 
 
 def test_splice_stands_after_the_first_token():

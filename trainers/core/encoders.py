@@ -11,6 +11,7 @@ taken to be frozen.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,22 +25,46 @@ GELU = 1.702  # CLIP's QuickGELU is x·σ(1.702x)
 CPU_BLOCK = 2**25  # bytes; for larger tensors the C library gets new memory every time, page by page
 
 
-def run_block(block: nn.Module, x: Tensor, attention: Attention, read: Tensor | int | None = None) -> Tensor:
+def run_block(
+    block: nn.Module, x: Tensor, attention: Attention, read: Tensor | slice | None = None, prompts: Tensor | None = None
+) -> Tensor:
     """One residual attention block over x (..., L, D); with `read`, only these positions are computed and returned.
 
-    Where no gradient is wanted, the result may take the place of x.
+    `prompts` (P, D) join x behind its first token. Where x wants no gradient, none is computed for its projections.
+    Where no gradient is wanted at all, the result may take the place of x.
     """
-    attn, normed = block.attn, block.ln_1(x)
+    attn = block.attn
+
+    def project(tokens: Tensor) -> Tensor:
+        return F.linear(block.ln_1(tokens), attn.in_proj_weight, attn.in_proj_bias)
+
     if read is None:
-        q, k, v = F.linear(normed, attn.in_proj_weight, attn.in_proj_bias).chunk(3, dim=-1)
+        qkv = project(x)
+        if prompts is not None:
+            x, qkv = splice(x, prompts), splice(qkv, project(prompts))
+        mixed = attention(*qkv.chunk(3, dim=-1))
     else:
-        width = x.shape[-1]
-        (w_q, w_kv), (b_q, b_kv) = (t.split((width, 2 * width)) for t in (attn.in_proj_weight, attn.in_proj_bias))
-        q = F.linear(normed[..., read, :], w_q, b_q)
-        k, v = F.linear(normed, w_kv, b_kv).chunk(2, dim=-1)
-        x = x[..., read, :]
-    x = add_product(x, attention(q, k, v), attn.out_proj)
+        x = x if prompts is None else splice(x, prompts)
+        normed = block.ln_1(x)
+        mixed, x = gather(attn, normed[..., read, :], normed, attention), x[..., read, :]
+    x = add_product(x, mixed, attn.out_proj)
     return add_feed_forward(block.mlp, x, block.ln_2(x))
+
+
+def gather(attn: nn.MultiheadAttention, readers: Tensor, tokens: Tensor, attention: Attention) -> Tensor:
+    """What readers (..., R, D) gather from tokens (..., L, D), before `out_proj`; (..., R, D).
+
+    No token gets a key or a value: a head's score q·(W_k t) is (W_kᵀq)·t, and its mixture Σ p (W_v t) is W_v (Σ p t).
+    So every head of every reader is a query of its own, D wide, and `attention` mixes the tokens themselves in one
+    head. The keys' bias shifts a query's scores alike, which softmax ignores; weights sum to 1, so the values' stays.
+    """
+    n_heads = attn.num_heads
+    (w_q, w_k, w_v), (b_q, _, b_v) = (t.chunk(3) for t in (attn.in_proj_weight, attn.in_proj_bias))
+    w_k, w_v = (w.unflatten(0, (n_heads, -1)) for w in (w_k, w_v))  # (H, D/H, D)
+    q = F.linear(readers, w_q, b_q).unflatten(-1, (n_heads, -1)) * n_heads**0.5  # heads were scaled by their own width
+    q = torch.einsum("...rhe,hed->...rhd", q, w_k).flatten(-3, -2)
+    mixed = attention(q, tokens, tokens).unflatten(-2, (-1, n_heads))
+    return torch.einsum("...rhd,hed->...rhe", mixed, w_v).flatten(-2) + b_v
 
 
 def add_product(x: Tensor, y: Tensor, linear: nn.Linear, y_scale: float = 1) -> Tensor:
@@ -97,16 +122,15 @@ class ImageTower(nn.Module):
         patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, L - 1, D)
         cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         x = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
-        if prompts is not None:
-            x = splice(x, prompts[0], replace=0)
         x = visual.ln_pre(x)
+        entering = None if prompts is None else visual.ln_pre(prompts[0].to(x.dtype))
         blocks = visual.transformer.resblocks
         for i, block in enumerate(blocks):
             if prompts is not None and 0 < i < len(prompts):
                 x = splice(x, prompts[i], replace=prompts.shape[1])
-            n_heads = block.attn.num_heads
             last = i == len(blocks) - 1
-            x = self._run(block, x, lambda q, k, v, n=n_heads: attend(q, k, v, n), slice(0, 1) if last else None)
+            attention = partial(attend, n_heads=1 if last else block.attn.num_heads)
+            x = self._run(block, x, attention, slice(0, 1) if last else None, entering if i == 0 else None)
         return visual.ln_post(x[:, 0]) @ visual.proj
 
     def split(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -121,7 +145,7 @@ class ImageTower(nn.Module):
         return recomputed(run_block, *args) if self.recompute else run_block(*args)
 
 
-def splice(tokens: Tensor, prompts: Tensor, replace: int) -> Tensor:
+def splice(tokens: Tensor, prompts: Tensor, replace: int = 0) -> Tensor:
     """Tokens (B, L, D) with prompts (P, D) after the first one, in the place of `replace` old prompts."""
     prompts = prompts.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
     return torch.cat([tokens[:, :1], prompts, tokens[:, 1 + replace :]], dim=1)

@@ -19,9 +19,8 @@ def attend(
     q: Tensor, k: Tensor, v: Tensor, n_heads: int, is_causal: bool = False, mask: Tensor | None = None
 ) -> Tensor:
     """Multi-head attention over batch-first q, k, v (B, L, D); returns (B, L, D). `mask` is True where one looks."""
-    needs_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     q, k, v = (heads_first(t, n_heads) for t in (q, k, v))
-    if q.device.type == "cpu" and q.dtype != torch.float32 and needs_gradient:
+    if q.device.type == "cpu" and q.dtype != torch.float32:
         mixed = _plain_attention(q, k, v, _causal(q.shape[-2], 0) if is_causal else mask)
     else:
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
@@ -29,8 +28,9 @@ def attend(
 
 
 def _plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """The equation as it stands: on CPUs the fused kernel's 16-bit backward pass is two to six times slower."""
-    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    """The equation as it stands: on CPUs faster than the fused kernel in 16 bits, two to six times with gradients."""
+    rows, columns = q.flatten(0, 1), k.flatten(0, 1).transpose(-1, -2)
+    scores = torch.baddbmm(q.new_empty(1), rows, columns, beta=0, alpha=q.shape[-1] ** -0.5).unflatten(0, q.shape[:2])
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     return scores.softmax(-1) @ v
@@ -74,9 +74,13 @@ class PackedSentences(nn.Module):
         return x.index_copy(0, self.slot_rows, prompts.flatten(0, -2)[self.slot_prompts].to(x.dtype))
 
     def attention(self, n_heads: int, only_ends: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """Causal attention within each sentence; with `only_ends` the queries are the end tokens alone, (C, D)."""
+        """Causal attention within each sentence.
+
+        With `only_ends` the queries (C·H, D) are the end tokens' heads, each of which looks at tokens of the full width.
+        """
         sizes = [self.n_prefix, *(n * length for n, length in self.groups)]
-        query_sizes = [0, *(n for n, _ in self.groups)] if only_ends else sizes
+        query_sizes = [0, *(n * n_heads for n, _ in self.groups)] if only_ends else sizes
+        n_heads = 1 if only_ends else n_heads
 
         def packed_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             # one `split` for all groups: of slices, each would have a gradient as large as the whole
