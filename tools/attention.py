@@ -20,6 +20,7 @@ from torch import Tensor
 import trainers
 from tools import cli
 from tools.predict import Pictures, add_model_options, load_model, picture_paths
+from trainers.core.encoders import splice
 from upt_files import write_atomically
 
 ROWS = 8  # pictures in one file
@@ -56,13 +57,16 @@ def attention(model: trainers.Predictor, images: Tensor, layer: int) -> Tensor:
     """
     blocks = vit(model).transformer.resblocks
     block, seen = blocks[layer - 1], []
-    # the tower itself is run; the layer's input to its attention is all that is taken out of it
+    # the tower itself is run, in parts if it likes; the layer's input to its attention is all that is taken out of it
     hook = block.ln_1.register_forward_hook(lambda module, inputs, normed: seen.append(normed))
     try:
         model.encode_images(images)
     finally:
         hook.remove()
-    x = seen[0].transpose(0, 1).to(block.attn.in_proj_weight.dtype)  # CLIP's modules want (L, B, D)
+    prompts = [normed for normed in seen if normed.dim() == 2]  # the first layer has them apart: they join behind it
+    x = torch.cat([normed for normed in seen if normed.dim() == 3])
+    x = splice(x, prompts[0]) if prompts else x
+    x = x.transpose(0, 1).to(block.attn.in_proj_weight.dtype)  # CLIP's modules want (L, B, D)
     weights = block.attn(x, x, x, need_weights=True, average_attn_weights=True)[1].float()  # (B, L, L)
     n_patches = len(vit(model).positional_embedding) - 1
     n_read = 1 if layer == len(blocks) else x.shape[0] - n_patches

@@ -37,6 +37,15 @@ def test_prompts_have_rows_where_they_are_computed(finished):  # noqa: F811
     assert not model.network.image_tower.visual.transformer.resblocks[0].ln_1._forward_hooks
 
 
+def test_pictures_that_a_cpu_encodes_in_parts(finished, monkeypatch):  # noqa: F811
+    model, images = trainers.load(finished("UPT")), torch.randn(5, 3, 32, 32)
+    whole = [attention.attention(model, images, layer) for layer in (1, 2)]
+    monkeypatch.setattr("trainers.core.encoders.CPU_BLOCK", 15_000)
+    assert len(model.network.image_tower.split(images)) > 1
+    for layer, expected in zip((1, 2), whole, strict=True):
+        torch.testing.assert_close(attention.attention(model, images, layer), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_maps_have_mean_1():
     rows = torch.tensor([[0.2, 0.1, 0.4, 0.1, 0.1, 0.1]])
     maps, share = attention.share_of_patches(rows, n_patches=4)

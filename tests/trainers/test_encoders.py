@@ -3,10 +3,11 @@
 import clip
 import pytest
 import torch
+from torch import nn
 
 from trainers.core import encoders
-from trainers.core.encoders import ImageTower, TextTower, run_block, splice
-from trainers.core.packed_sentences import PackedSentences
+from trainers.core.encoders import ImageTower, TextTower, gather, run_block, splice
+from trainers.core.packed_sentences import PackedSentences, attend
 from trainers.core.sentences import Sentences, context_sentences, template_sentences
 
 NAMES = ["dog", "american_bulldog", "cat", "a name of quite a few more words"]
@@ -155,3 +156,25 @@ def test_features_without_gradients_are_those_with_them(tiny_clip, monkeypatch, 
     assert len(parts) == {1: 1, 5: 2, 8: 3}[n_images] and learning.requires_grad
     assert_equal_features(at_rest, learning)
     assert torch.equal(images, before[0]) and torch.equal(prompts, before[1])
+
+
+@pytest.mark.parametrize("n_heads", [1, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gathering_without_keys_and_values_is_attention(n_heads, dtype):
+    """With biases that matter, as trained CLIPs have them, and several readers and heads."""
+    attn = nn.MultiheadAttention(32, n_heads, batch_first=True).requires_grad_(False)
+    attn.in_proj_bias.normal_()
+    attn.out_proj.bias.normal_()
+    tokens = torch.randn(3, 7, 32)
+    learned = [tokens.clone().requires_grad_() for _ in range(2)]
+    expected = attn(learned[0][:, 2:4], learned[0], learned[0], need_weights=False)[0]
+    attn = attn.to(dtype)
+    mixed = gather(attn, learned[1][:, 2:4].to(dtype), learned[1].to(dtype), lambda q, k, v: attend(q, k, v, n_heads=1))
+    found = attn.out_proj(mixed).float()
+    weights = torch.randn_like(expected)
+    wanted, got = (
+        torch.autograd.grad((out * weights).sum(), x)[0] for out, x in zip((expected, found), learned, strict=True)
+    )
+    bound = 1e-5 if dtype == torch.float32 else 2e-2
+    assert (found - expected).norm() <= bound * expected.norm()
+    assert (got - wanted).norm() <= bound * wanted.norm()
