@@ -76,7 +76,7 @@ class PackedSentences(nn.Module):
     def attention(self, n_heads: int, only_ends: bool) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """Causal attention within each sentence.
 
-        With `only_ends` the queries (C·H, D) are the end tokens' heads, each of which looks at tokens of the full width.
+        With `only_ends` the queries (C·H, D) are the end tokens' heads, each of which looks at tokens D wide.
         """
         sizes = [self.n_prefix, *(n * length for n, length in self.groups)]
         query_sizes = [0, *(n * n_heads for n, _ in self.groups)] if only_ends else sizes
