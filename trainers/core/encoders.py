@@ -5,8 +5,8 @@ Shape letters: B batch, C classes, L tokens, P prompts, D width, E embedding, T 
 
 Both towers run the same block; what differs is who attends to whom (`attention`). Three exact savings (tests compare
 with the stock towers): text is packed without padding; the prefix that all sentences share is encoded once, which the
-causal mask allows (`packed_sentences.py`); the last block computes only the token that is read. CLIP's parameters are
-taken to be frozen.
+causal mask allows (`packed_sentences.py`); the last block computes only the token that is read, for which no other
+needs a key or a value (`gather`). CLIP's parameters are taken to be frozen.
 """
 
 import math
