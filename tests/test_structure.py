@@ -55,6 +55,24 @@ def test_towers_need_neither_dassl_nor_a_clip_package():
         assert not {n.split(".")[0] for n in imports(ROOT / "trainers/core" / name)} & {"dassl", "clip", "dassl_compat"}
 
 
+def test_dassl_is_put_right_before_it_is_imported():
+    """Dassl.pytorch as it is needs packages and a PyTorch that few have: `dassl_compat` comes first, in every file."""
+    users = 0
+    for path in (ROOT / "train.py", *(ROOT / "tools").rglob("*.py")):
+        first_line = {}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                for top in {name.split(".")[0] for name in names}:
+                    first_line[top] = min(node.lineno, first_line.get(top, node.lineno))
+        if "dassl" in first_line:
+            users += 1
+            # each of these imports dassl_compat before all else
+            makers = [first_line[top] for top in ("dassl_compat", "datasets", "trainers", "train") if top in first_line]
+            assert makers and min(makers) < first_line["dassl"], path
+    assert users >= 5
+
+
 def test_only_the_loader_imports_a_clip_package():
     users = [p for p in (ROOT / "trainers").rglob("*.py") if {"clip"} & {n.split(".")[0] for n in imports(p)}]
     assert [path.name for path in users] == ["clip_loader.py"]

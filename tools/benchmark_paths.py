@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from dassl.engine import TrainerX, build_trainer
-from dassl.utils import set_random_seed
 from torch import Tensor, nn
 
 import train
@@ -21,6 +19,10 @@ from trainers.core import Prompts
 from trainers.core.memory import keep_freed_memory
 from trainers.core.precision import choose_device
 from trainers.predictor import bare_trainer
+
+# isort: split
+from dassl.engine import TrainerX, build_trainer
+from dassl.utils import set_random_seed
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SETUP = CONFIGS / "trainers/UPT/pocket_paper.yaml"  # it sets no trainer's keys, so it serves all methods

@@ -6,14 +6,16 @@ Shape letters: B batch, C classes, L = 77 tokens, P prompts, D width, E embeddin
 
 import torch
 import torch.nn.functional as F
-from dassl.engine import TrainerX
-from dassl.metrics import compute_accuracy
-from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 
 from trainers.core import PromptTrainer
 from trainers.core.prompted_clip import PromptedCLIP
 from trainers.predictor import bare_trainer
+
+# isort: split
+from dassl.engine import TrainerX
+from dassl.metrics import compute_accuracy
+from dassl.optim import build_lr_scheduler, build_optimizer
 
 
 class PlainCLIP(nn.Module):

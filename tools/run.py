@@ -29,9 +29,10 @@ def present(root: str, datasets: tuple[str, ...]) -> list[str]:
     """Those of the data sets whose folder is below the data root."""
     if not Path(root).is_dir() or not any(Path(root).iterdir()):
         return []
-    from dassl.data.datasets import DATASET_REGISTRY  # late, since these import torch, which takes seconds
+    import datasets as registering  # noqa: F401  (late, since these import torch, which takes seconds)
 
-    import datasets as registering  # noqa: F401
+    # isort: split
+    from dassl.data.datasets import DATASET_REGISTRY
 
     def folder(name: str) -> Path:
         return Path(root) / DATASET_REGISTRY.get(_registry_name(name)).dataset_dir
