@@ -16,7 +16,6 @@ from tools import random_clip
 from tools.measure import Task, products
 from tools.plain_clip import PlainCLIP, PlainTrainer
 from trainers.core import Prompts
-from trainers.core.memory import keep_freed_memory
 from trainers.core.precision import choose_device
 from trainers.predictor import bare_trainer
 
@@ -48,7 +47,6 @@ class Paths:
 
     def __init__(self, args: argparse.Namespace, precision: str):
         self.device = choose_device(args.device, use_cuda=True)
-        keep_freed_memory(self.device)  # as in training, and for both paths
         self.trainer = bare_trainer(config(args, precision), self.device)
         set_random_seed(1)  # the same learner at every precision
         with quiet():
@@ -128,21 +126,17 @@ class Paths:
         return encode
 
 
-def epoch_trainers(args: argparse.Namespace, folder: Path) -> dict[str, TrainerX]:
-    """Our trainer, and Dassl's own loop with the plain path, ready for `one_epoch`."""
-    made = {}
-    for name, precision in (("plain", args.plain_precision), ("ours", args.precision[0])):
-        if name not in args.paths:
-            continue
-        options = ["OUTPUT_DIR", folder / name, "OPTIM.MAX_EPOCH", ENDLESS, "DATASET.NUM_SHOTS", 16]
-        options += ["DATALOADER.TRAIN_X.BATCH_SIZE", args.batch_size, "DATALOADER.NUM_WORKERS", args.workers]
-        cfg = config(args, precision, *options)
-        set_random_seed(1)
-        with quiet():
-            made[name] = build_trainer(cfg) if name == "ours" else PlainTrainer(cfg)
-            made[name].before_train()
-        made[name].max_epoch = ENDLESS
-    return made
+def emoji_trainer(args: argparse.Namespace, folder: Path, name: str, precision: str) -> TrainerX:
+    """Our trainer, or Dassl's own loop with the plain path, ready for `one_epoch`."""
+    options = ["OUTPUT_DIR", folder / name, "OPTIM.MAX_EPOCH", ENDLESS, "DATASET.NUM_SHOTS", 16]
+    options += ["DATALOADER.TRAIN_X.BATCH_SIZE", args.batch_size, "DATALOADER.NUM_WORKERS", args.workers]
+    cfg = config(args, precision, *options)
+    set_random_seed(1)
+    with quiet():
+        trainer = build_trainer(cfg) if name == "ours" else PlainTrainer(cfg)
+        trainer.before_train()
+    trainer.max_epoch = ENDLESS
+    return trainer
 
 
 def one_epoch(trainer: TrainerX) -> Task:

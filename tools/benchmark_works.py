@@ -3,19 +3,35 @@
 import argparse
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from operator import attrgetter, methodcaller
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 import trainers
-from tools.benchmark_paths import Paths, epoch_trainers, one_epoch, test_logits, whole_test
-from tools.measure import Task, Timing, interleaved, peak_memory_mb, products
+from tools.benchmark_paths import Paths, emoji_trainer, one_epoch, test_logits, whole_test
+from tools.measure import Apart, Task, Timing, ask, interleaved, peak_memory_mb, products
+from trainers.core.memory import keep_freed_memory
 from trainers.core.precision import choose_device
 
 SQUARE = 2048  # side of the matrices whose product gives the machine's rate
 SAMPLE = 4  # images on which the two paths' logits are compared
 VALUES = {"classes": [25, 50, 75, 100], "batch": [4, 8, 12, 16], "prompts": [2, 4, 8, 16]}
+
+
+@dataclass
+class Work:
+    """A path's task, its precision, and logits (B, C) that show what the task has led to."""
+
+    run: Task
+    precision: str
+    logits: Callable[[], Tensor] | None = None
+
+    def __call__(self) -> None:
+        self.run()
 
 
 def steps(args: argparse.Namespace) -> dict:
@@ -30,11 +46,15 @@ def evaluation(args: argparse.Namespace) -> dict:
         encode = paths.class_features()
         return ({"class features, once": encode} if encode else {}) | _parts(paths)
 
-    return _timed(args, lambda paths, model: paths.inference(model), more)
+    return _timed(args, _test_batch, more)
 
 
 def _training_step(paths: Paths, model: nn.Module) -> Task:
     return paths.training_step(model)
+
+
+def _test_batch(paths: Paths, model: nn.Module) -> Task:
+    return paths.inference(model)
 
 
 def _parts(paths: Paths) -> dict[str, Task]:
@@ -46,19 +66,32 @@ def _parts(paths: Paths) -> dict[str, Task]:
     return parts
 
 
-def _timed(args: argparse.Namespace, work: Callable[[Paths, nn.Module], Task], more: Callable | None = None) -> dict:
-    """Rows for the work of both paths, and for the tasks that `more(paths)` adds at each precision."""
-    tasks, made, logits = {}, {}, {}
-    for name, asked in _wanted(args):
-        paths = made[asked] = made.get(asked) or Paths(args, asked)
-        model, precision = getattr(paths, name), paths.precision
-        logits[name, precision] = paths.inference(model, SAMPLE)().float()
-        tasks[name, precision] = work(paths, model)
-    for paths in made.values():
-        added = more(paths) if more else {}
-        tasks |= {(name, paths.precision): task for name, task in added.items()}
-    timings = interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True))
+def _timed(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task], more: Callable | None = None) -> dict:
+    """Rows for the task of both paths, and for the tasks that `more(paths)` adds at each precision."""
+    with ExitStack() as stack:
+        works, made = {}, {}
+        for name, asked in _wanted(args):
+            paths = made[asked] = made.get(asked) or Paths(args, asked)
+            if name == "plain":
+                work = stack.enter_context(Apart(args.threads, _plain_work, args, task_of))
+            else:
+                keep_freed_memory(paths.device)  # as in training
+                work = _work(paths, paths.ours, task_of)
+            works[name, paths.precision] = work
+        logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
+        added = {(name, p.precision): t for p in made.values() for name, t in (more(p) if more else {}).items()}
+        timings = interleaved(works | added, args.repeat, choose_device(args.device, use_cuda=True))
     return {"rows": _rows(timings), **_agreement(logits)}
+
+
+def _plain_work(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+    paths = Paths(args, args.plain_precision)
+    return _work(paths, paths.plain, task_of)
+
+
+def _work(paths: Paths, model: nn.Module, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+    infer = paths.inference(model, SAMPLE)
+    return Work(task_of(paths, model), paths.precision, lambda: infer().float().cpu())
 
 
 def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
@@ -108,15 +141,26 @@ def _agreement(logits: dict[tuple[str, str], Tensor]) -> dict:
 
 def epoch(args: argparse.Namespace) -> dict:
     """A few-shot epoch on `Emoji`: loader, steps, Dassl's loop and what it writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = epoch_trainers(args, Path(folder))
-        names = {name: (name, trainer.precision.name) for name, trainer in made.items()}
-        tasks = {names[name]: one_epoch(trainer) for name, trainer in made.items()}
-        timings = interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True))
-        result = {"rows": _rows(timings), **_agreement({names[n]: test_logits(t) for n, t in made.items()})}
-        for trainer in made.values():
-            trainer.close_writer()
-    return result
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        works = {}
+        if "plain" in args.paths:
+            works["plain"] = stack.enter_context(Apart(args.threads, _plain_epoch, args, Path(folder)))
+        if "ours" in args.paths:
+            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
+            stack.callback(trainer.close_writer)
+            works["ours"] = _epoch(trainer)
+        works = {(name, ask(work, attrgetter("precision"))): work for name, work in works.items()}
+        timings = interleaved(works, args.repeat, choose_device(args.device, use_cuda=True))
+        logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
+        return {"rows": _rows(timings), **_agreement(logits)}
+
+
+def _plain_epoch(args: argparse.Namespace, folder: Path) -> Work:
+    return _epoch(emoji_trainer(args, folder, "plain", args.plain_precision))
+
+
+def _epoch(trainer) -> Work:
+    return Work(one_epoch(trainer), trainer.precision.name, lambda: test_logits(trainer).cpu())
 
 
 def retest(args: argparse.Namespace) -> dict:
@@ -125,16 +169,26 @@ def retest(args: argparse.Namespace) -> dict:
     Raises:
         ValueError: the method prompts the image tower, so that nothing can be kept.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        made = epoch_trainers(args, Path(folder))
-        if "ours" in made and not made["ours"].features_are_plain:
-            raise ValueError(f"{args.trainer} prompts the image tower: choose --trainer CoOp, CoCoOp or ZeroshotCLIP")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         tasks = {}
-        for name, trainer in made.items():
-            precision = trainer.precision.name
-            for label in ("ours, first", "ours, again") if name == "ours" else ("plain",):
-                tasks[label, precision] = whole_test(trainer, anew=label != "ours, again")
+        if "ours" in args.paths:
+            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
+            stack.callback(trainer.close_writer)
+            if not trainer.features_are_plain:
+                choices = "choose --trainer CoOp, CoCoOp or ZeroshotCLIP"
+                raise ValueError(f"{args.trainer} prompts the image tower: {choices}")
+        if "plain" in args.paths:
+            plain = stack.enter_context(Apart(args.threads, _plain_test, args, Path(folder)))
+            tasks["plain", ask(plain, attrgetter("precision"))] = plain
+        if "ours" in args.paths:
+            for label in ("ours, first", "ours, again"):
+                tasks[label, trainer.precision.name] = whole_test(trainer, anew=label == "ours, first")
         return {"rows": _rows(interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True)))}
+
+
+def _plain_test(args: argparse.Namespace, folder: Path) -> Work:
+    trainer = emoji_trainer(args, folder, "plain", args.plain_precision)
+    return Work(whole_test(trainer, anew=False), trainer.precision.name)  # it keeps no features
 
 
 def memory(args: argparse.Namespace) -> dict:
@@ -152,6 +206,8 @@ def memory(args: argparse.Namespace) -> dict:
 def _one_step(args: argparse.Namespace, name: str, precision: str) -> torch.device:
     torch.set_num_threads(args.threads)
     paths = Paths(args, precision)
+    if name == "ours":
+        keep_freed_memory(paths.device)
     paths.training_step(getattr(paths, name))()
     return paths.device
 

@@ -13,6 +13,8 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,7 @@ from tqdm import tqdm
 from trainers.core import report
 
 Task = Callable[[], object]
+Answer = TypeVar("Answer")
 MAPPED_GIB = 3  # of address space that torch's libraries take, and little of it is memory
 
 
@@ -58,24 +61,85 @@ class Timing:
         return self.flops / self.median / 1e9
 
 
-def interleaved(tasks: dict[str, Task], repeat: int, device: torch.device) -> dict[str, Timing]:
+class Apart:
+    """A task in a process of its own, where `make(*arguments)` makes it; arguments and answers can be pickled.
+
+    Use it as a context.
+
+    Raises:
+        ValueError: the process was ended, or ran out of memory; and what `make` raises.
+    """
+
+    def __init__(self, threads: int, make: Callable[..., Task], *arguments: object):
+        context = multiprocessing.get_context("spawn")
+        self.connection, there = context.Pipe()
+        self.process = context.Process(target=_answer, args=(there, threads, make, arguments), daemon=True)
+        self.process.start()
+        there.close()
+        self.ask(bool)  # waits until it is made
+
+    def ask(self, question: Callable[[Task], Answer]) -> Answer:
+        """What question(task) returns there."""
+        try:
+            self.connection.send(question)
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            answer = MemoryError()
+        if isinstance(answer, MemoryError):
+            raise ValueError("the plain path needs more memory than there is: give --paths ours, or a smaller batch")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def __enter__(self) -> "Apart":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.connection.close()
+        self.process.join()
+
+
+def _answer(connection, threads: int, make: Callable[..., Task], arguments: tuple) -> None:
+    torch.set_num_threads(threads)
+    try:
+        task = make(*arguments)
+        while True:
+            connection.send(connection.recv()(task))
+    except EOFError:  # nobody asks any more
+        return
+    except (MemoryError, RuntimeError, ValueError) as error:
+        connection.send(MemoryError() if isinstance(error, RuntimeError) and "memory" in str(error) else error)
+
+
+def ask(task: Task | Apart, question: Callable[[Task], Answer]) -> Answer:
+    """question(task), asked where the task is."""
+    return task.ask(question) if isinstance(task, Apart) else question(task)
+
+
+def interleaved(tasks: dict[str, Task | Apart], repeat: int, device: torch.device) -> dict[str, Timing]:
     """Each task once to warm up and to count its operations, then all of them in turn, `repeat` times."""
     bar = tqdm(total=len(tasks) * (repeat + 1), desc="measuring", leave=False, disable=None)
     timings = {}
     for name, task in tasks.items():
-        timings[name] = Timing([], [], count_flops(task))
+        timings[name] = Timing([], [], ask(task, count_flops))
         bar.update()
     for _ in range(repeat):
         for name, task in tasks.items():
-            _wait(device)
-            start, cpu_start = time.perf_counter(), time.process_time()
-            task()
-            _wait(device)
-            timings[name].seconds.append(time.perf_counter() - start)
-            timings[name].cpu_seconds.append(time.process_time() - cpu_start)
+            seconds, cpu_seconds = ask(task, partial(time_once, device=device))
+            timings[name].seconds.append(seconds)
+            timings[name].cpu_seconds.append(cpu_seconds)
             bar.update()
     bar.close()
     return timings
+
+
+def time_once(task: Task, device: torch.device) -> tuple[float, float]:
+    """Seconds, and CPU seconds of all threads."""
+    _wait(device)
+    start, cpu_start = time.perf_counter(), time.process_time()
+    task()
+    _wait(device)
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def _wait(device: torch.device) -> None:

@@ -1,6 +1,9 @@
 """The benchmark's two paths agree, and each of its works runs and says how they compare. No time is asserted."""
 
+import itertools
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -34,9 +37,29 @@ def bench(tiny_clip_file, capsys):
     return call
 
 
+class Here:
+    """Stands for `measure.Apart` without a process, whose start takes seconds."""
+
+    def __init__(self, threads: int, make, *arguments):
+        self.task = make(*arguments)
+
+    def __call__(self):
+        return self.task()
+
+    def __getattr__(self, name: str):
+        return getattr(self.task, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
 @pytest.fixture(autouse=True)
-def small_matmul(monkeypatch):
+def small_and_here(monkeypatch):
     monkeypatch.setattr("tools.benchmark_works.SQUARE", 64)
+    monkeypatch.setattr("tools.benchmark_works.Apart", Here)
 
 
 def arguments(tiny_clip_file, trainer: str, *opts: str):
@@ -86,6 +109,38 @@ def test_steps_and_evaluation_compare_with_the_plain_path_and_the_matmul_rate(be
         assert rows["image tower"]["of_own_products"] > 0 and rows["matmul"]["of_matmul_rate"] == 1
         assert result["max_logit_difference"]["fp32"] < 1e-4 < result["logit_spread"]
         assert ("class features, once" in rows) == (work == "evaluation")
+
+
+@pytest.mark.parametrize("work", ["steps", "epoch"])
+def test_the_plain_path_has_a_process_of_its_own(bench, monkeypatch, work):
+    monkeypatch.setattr("tools.benchmark_works.Apart", measure.Apart)
+    small = ["--set", "DATASET.NUM_SHOTS", 1] if work == "epoch" else []
+    result = bench(work, *small)
+    rows = {row["task"]: row for row in result["rows"]}
+    assert rows["plain"]["median_s"] > 0 < rows["plain"]["cpu_s"]
+    assert rows["plain"]["gflop"] > rows["ours"]["gflop"] > 0
+    assert result["max_logit_difference"]["fp32"] < 1e-2 * result["logit_spread"]
+
+
+def test_errors_of_a_process_of_its_own():
+    with pytest.raises(ValueError, match="no such thing"):
+        measure.Apart(1, fails)
+    with measure.Apart(1, make_counter) as counter:
+        assert [counter.ask(call), counter.ask(call)] == [1, 2]  # one task, asked twice
+        with pytest.raises(ValueError, match="the plain path needs more memory"):
+            counter.ask(killed)
+
+
+def call(task):
+    return task()
+
+
+def make_counter():
+    return itertools.count(1).__next__
+
+
+def killed(task):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_class_features_are_taken_once_in_our_evaluation(bench):
