@@ -30,11 +30,11 @@ demo: setup
 	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
 
 results: setup  # runs all that docs/RESULTS.md shows, an hour or so on 2 cores, and fills in tables and pictures
-	$(PY) -m tools.results_page README.md docs/RESULTS.md
-	$(PY) -m tools.plot output --out docs/pictures
+	$(PY) -m upt_clip.tools.tables.results_page README.md docs/RESULTS.md
+	$(PY) -m upt_clip.tools.tables.plot output --out docs/pictures
 
 browser: setup  # a Chromium for the tests of the report's page
-	$(PY) -m tools.browser
+	$(PY) -m tests.browser
 
 fuzz: setup  # the readers of files from strangers, each for FUZZ_SECONDS; needs `pip install atheris`
 	for target in split config checkpoint pickle prompts; do $(PY) -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || exit 1; done

@@ -12,8 +12,11 @@ NUMBERS = ["numpy", "Pillow>=9.1", "pyyaml", "safetensors>=0.4", "tabulate>=0.9"
 CLIP = ["clip-anytorch>=2.5", "setuptools>=77.0.3,<81"]  # that package still imports pkg_resources
 TOOLBOX = ["scikit-learn>=1.2", "tensorboard>=2.10", "scipy>=1.9"]
 REQUIRED = ["torch>=2.1", "torchvision>=0.16", *CLIP, *NUMBERS, *TOOLBOX]
-PICTURES = ["jinja2>=3.1", "matplotlib>=3.7"]  # tools.plot, tools.report, tools.variance --plot
-EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]  # tools.export --format onnx
+PICTURES = [
+    "jinja2>=3.1",
+    "matplotlib>=3.7",
+]  # upt-clip plot, upt-clip report, upt-clip variance --plot
+EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]  # upt-clip export --format onnx
 CLUSTER = ["submitit>=1.5"]  # scripts/upt/reproduce.sh --launcher slurm
 FUZZ = ["atheris>=2.3"]  # make fuzz
 DEVELOPMENT = [*PICTURES, "pytest>=7.4", "ruff~=0.17.0", "hypothesis>=6", "playwright>=1.40"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
 
-from upt_cache import cache_dir, write_json
+from upt_clip.cache import cache_dir, write_json
 
 from .config import option
 from .make_split import SPLIT_SEED

@@ -3,7 +3,7 @@
 import math
 import random
 
-from upt_cache import cache_dir, read_json, write_json
+from upt_clip.cache import cache_dir, read_json, write_json
 
 from .make_split import group_by_label
 from .split import Item, Split, fingerprint

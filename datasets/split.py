@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from upt_cache import TEXT
+from upt_clip.cache import TEXT
 
 # Not absolute, no drive letter, no backslash.
 _RELATIVE = re.compile(r"(?![A-Za-z]:)[^/\\\0][^\\\0]*")

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from upt_cache import TEXT, cache_dir, read_json, write_json
+from upt_clip.cache import TEXT, cache_dir, read_json, write_json
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from clip.model import CLIP
 
-import dassl_compat  # noqa: F401  (before any test file imports dassl)
+from upt_clip import dassl_compat  # noqa: F401  (before any test file imports dassl)
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,7 +58,7 @@ def tiny_resnet_file(tmp_path_factory) -> str:
 @pytest.fixture(autouse=True)
 def same_precision_everywhere(monkeypatch):
     """`PREC auto` is fp32 in the tests' own process, also on a CPU that is fast at bf16: they compare numbers."""
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: None)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: None)
 
 
 @pytest.fixture(autouse=True)

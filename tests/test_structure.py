@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import train
-import trainers
+from upt_clip import train, trainers
 
 ROOT = Path(__file__).parents[1]
 METHOD_FILES = [p for p in (ROOT / "trainers").glob("*.py") if p.stem not in ("__init__", "templates")]

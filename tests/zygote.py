@@ -112,7 +112,7 @@ def _become(job: dict) -> None:
             os.kill(own, signal.SIGKILL)
 
     sys.addaudithook(count)
-    import train
+    from upt_clip import train
 
     status = train.cli(job["argv"])
     print(f"changes: {changes}", flush=True)
@@ -123,7 +123,7 @@ if __name__ == "__main__":
     import torch.utils.tensorboard  # noqa: F401  (this and train take the time)
 
     import tests.zygote as module  # not __main__, whose names a run must not see as its own
-    import train
+    from upt_clip import train
 
     about_this_machine = train.collect_env_info()  # it asks pip and others, for half a second
     train.collect_env_info = lambda: about_this_machine

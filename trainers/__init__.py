@@ -5,15 +5,16 @@ A new method is one file here, one line below and one YAML (docs/ADD_A_TRAINER.m
 
 from yacs.config import CfgNode
 
-import dassl_compat  # noqa: F401  (first: puts right what Dassl needs on current PyTorch)
-
 from .cocoop import CoCoOp
 from .coop import CoOp
+from .core.predictor import Predictor, load
 from .linear_probe import LinearProbe
-from .predictor import Predictor, load
 from .upt import UPT
 from .vpt import VPT
 from .zsclip import ZeroshotCLIP
+
+if __name__ != "upt_clip.trainers":
+    raise ImportError("import it as upt_clip.trainers: under a second name all of it would be loaded twice")
 
 __all__ = ["METHODS", "CoCoOp", "CoOp", "LinearProbe", "Predictor", "UPT", "VPT", "ZeroshotCLIP", "extend_cfg", "load"]
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from .core import Prompts, PromptTrainer, Sentences, template_sentences
-from .core.feature_cache import image_features
+from .core.testing.feature_cache import image_features
 from .templates import template
 
 COARSE = tuple(10.0**k for k in range(-2, 7))  # inverse strengths C, tried first

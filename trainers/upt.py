@@ -9,7 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
 from .core import Prompts, PromptTrainer, Sentences, context_sentences, word_embeddings
-from .core.checks import check_depth, check_range, require_vit
+from .core.clip.checks import check_depth, check_range, require_vit
 
 
 class AttentionMixer(nn.Module):

@@ -9,7 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
 from .core import Prompts, PromptTrainer, Sentences, template_sentences
-from .core.checks import check_depth, check_range, require_vit
+from .core.clip.checks import check_depth, check_range, require_vit
 from .templates import template
 
 

@@ -5,4 +5,4 @@
 #      bash scripts/upt/base2new.sh dtd --trainer UPT --root DATA
 # DRY_RUN=1 prints the commands. -h explains all options.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec "$PYTHON" -m tools.run base2new "$@"
+exec "$PYTHON" -m upt_clip base2new "$@"

@@ -5,4 +5,4 @@
 # e.g. bash scripts/upt/cross_dataset.sh --source emoji
 # DRY_RUN=1 prints the commands. -h explains all options.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec "$PYTHON" -m tools.run cross_dataset "$@"
+exec "$PYTHON" -m upt_clip cross_dataset "$@"

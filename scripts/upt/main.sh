@@ -6,4 +6,4 @@
 #      bash scripts/upt/main.sh oxford_pets 16    (the paper's set-up; data as in docs/DATASETS.md)
 # DRY_RUN=1 prints the commands. -h explains all options.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec "$PYTHON" -m tools.run main "$@"
+exec "$PYTHON" -m upt_clip train "$@"

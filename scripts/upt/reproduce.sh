@@ -8,4 +8,4 @@
 #      bash scripts/upt/reproduce.sh base2new --root DATA --gpus 0,1,2,3
 # DRY_RUN=1 prints the commands. -h explains all options.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec "$PYTHON" -m tools.run reproduce "$@"
+exec "$PYTHON" -m upt_clip reproduce "$@"

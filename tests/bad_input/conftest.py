@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-import train
 from tests.conftest import TINY_VIT, random_clip
 from tests.trees import make_oxford_pets
-from tools import cli
+from upt_clip import cli, train
 
 BASE = [
     "INPUT.SIZE", "(32, 32)", "INPUT.TRANSFORMS", "['random_flip', 'normalize']", "DATALOADER.NUM_WORKERS", "0",

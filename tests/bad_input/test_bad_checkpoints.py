@@ -13,9 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-import trainers
 from tests.trees import make_folder, picture
-from tools import export, predict
+from upt_clip import trainers
+from upt_clip.tools.use import export, predict
 
 PROMPTS = "prompts.safetensors"
 
@@ -307,7 +307,7 @@ def test_weights_of_other_classes_on_another_data_set(world, trained, trainer):
 @pytest.mark.parametrize("precision", ["bf16", "amp", "fp16", "fp32"])
 @pytest.mark.parametrize("trainer", ["CoOp", "VPT", "UPT"])
 def test_prompts_in_another_precision(world, trained, trainer, precision, monkeypatch):
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: torch.bfloat16)
     evaluate(world, trained[trainer], f"TRAINER.{trainer.upper()}.PREC", precision, trainer=trainer).worked("accuracy")
     said = json.loads((world.run_dir / "result.json").read_text())["precision"]
     assert said == {"bf16": "bf16", "amp": "amp_bf16", "fp16": "bf16", "fp32": "fp32"}[precision]

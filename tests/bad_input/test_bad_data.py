@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.trees import make_folder, write_picture
-from tools import check_data
+from upt_clip.tools.data import check
 
 
 def entry(part, index, position, value):
@@ -210,5 +210,5 @@ def test_a_picture_whose_name_is_no_utf8_can_be_trained_and_tested_on(world):
 @pytest.mark.parametrize("case", ["empty", "a page", "cut off", "other bytes", "deep"])
 def test_check_data_says_the_same(world, case, capsys):
     world.split.write_bytes(FILES[case][0])
-    assert check_data.main(["oxford_pets", "--root", str(world.root / "data")]) == 1
+    assert check.main(["oxford_pets", "--root", str(world.root / "data")]) == 1
     assert "is not a JSON file" in capsys.readouterr().out

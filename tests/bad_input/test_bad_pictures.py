@@ -11,8 +11,8 @@ from dassl.data import data_manager  # as the data loaders read
 from PIL import Image
 
 from tests.trees import picture
-from tools import predict
-from trainers.core.pictures import open_picture
+from upt_clip.pictures import open_picture
+from upt_clip.tools.use import predict
 
 RED = (200, 30, 10)
 

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tests.trees import picture
-from tools import attention, export, nearest_words, plot, predict, report, rerun, table
+from upt_clip.tools.report import page
+from upt_clip.tools.tables import plot, table
+from upt_clip.tools.use import attention, export, nearest_words, predict, rerun
 
 LOADING = {
     "predict": (predict.main, lambda run, image: ["--checkpoint", run, "--images", image]),
@@ -101,7 +103,7 @@ def test_class_names_that_are_wrong(trained, end_tool, image, tmp_path):
 TABLES = {
     "table": (table.main, lambda output: ["few_shot", output]),
     "plot": (plot.main, lambda output: [output, "--out", output / "pictures"]),
-    "report": (report.main, lambda output: [output]),
+    "report": (page.main, lambda output: [output]),
 }
 
 

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import train
-from datasets.split import read_split
 from tests.bad_input.conftest import BASE, World
-from trainers.core.config_check import leaves
+from upt_clip import train
+from upt_clip.datasets.split import read_split
+from upt_clip.trainers.core.runs.config_check import leaves
 
 
 def examples(n: int) -> settings:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import datasets  # before dassl: it makes Dassl.pytorch importable
+from upt_clip import datasets  # before dassl: it makes Dassl.pytorch importable
 
 # isort: split
 from dassl.config import get_cfg_default

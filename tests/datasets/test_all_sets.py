@@ -8,8 +8,8 @@ import yaml
 from dassl.data import DataManager
 from dassl.data.datasets import DATASET_REGISTRY
 
-import datasets
 from tests.trees import MAKERS, make_oxford_pets
+from upt_clip import datasets
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = datasets.__name__

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import datasets.tree
 from tests.trees import MAKERS, make_imagenet, make_oxford_pets, write_picture
+from upt_clip.datasets import tree
 
 
 def snapshot(root: Path):
@@ -103,7 +103,7 @@ def test_imagenets_folders_are_listed_once_until_one_changes(tmp_path, build, mo
     folder = make_imagenet(tmp_path)
     build("ImageNet", tmp_path)
     listed = []
-    original = datasets.tree.list_images
+    original = tree.list_images
     monkeypatch.setattr(datasets.tree, "list_images", lambda path: listed.append(path.name) or original(path))
     assert len(build("ImageNet", tmp_path).train_x) == 32
     assert listed == []

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from datasets.split import read_split
-from trainers.core import checkpoints
-from trainers.core.config_files import read_yaml
-from trainers.core.run_reader import read_prompts
+from upt_clip.config_files import read_yaml
+from upt_clip.datasets.split import read_split
+from upt_clip.trainers.core.runs import checkpoints
+from upt_clip.trainers.core.runs.run_reader import read_prompts
 
 TENSORS = {"ctx": torch.arange(8.0).view(2, 4)}
 

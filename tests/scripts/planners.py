@@ -47,7 +47,7 @@ note("end")
 
 
 class Planner:
-    """`python -m tools.run` with the stand-in, in a folder of its own."""
+    """`python -m upt_clip.tools.sweep.commands` with the stand-in, in a folder of its own."""
 
     def __init__(self, folder: Path):
         self.log, self.script = folder / "log", folder / "fake_train.py"
@@ -57,7 +57,7 @@ class Planner:
 
     def start(self, *words, **environment) -> subprocess.Popen:
         words = [*words, "--output", self.output, "--root", self.output / "none"]
-        command = [sys.executable, "-m", "tools.run", *map(str, words)]
+        command = [sys.executable, "-m", "upt_clip.tools.sweep.commands", *map(str, words)]
         env = os.environ | {"PYTHONPATH": str(self.script.parent), "FAKE_TRAIN": str(self.script)}
         env |= {"FAKE_LOG": str(self.log), "OMP_NUM_THREADS": "1"} | environment
         env = {key: value for key, value in env.items() if value}

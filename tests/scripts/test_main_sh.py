@@ -165,7 +165,7 @@ def test_train_py_trains_evaluates_and_resumes_with_coops_options(data, tiny_cli
     ],
 )
 def test_train_py_errors_are_one_line(arguments, message, capsys, tmp_path):
-    import train
+    from upt_clip import train
 
     arguments = ["--dataset-config-file", str(ROOT / "configs/datasets/emoji.yaml"), *arguments]
     args = train.parse_args(arguments)

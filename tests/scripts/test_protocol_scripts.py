@@ -112,7 +112,7 @@ def test_a_killed_and_restarted_plan_gives_the_table_of_an_undisturbed_one(data,
 
 
 def test_train_py_never_trains_when_asked_to_test(data, tiny_clip_file, tmp_path, monkeypatch):
-    import train
+    from upt_clip import train
 
     def no_training(trainer):
         raise AssertionError("trained")

@@ -1,6 +1,6 @@
 """A toy dataset and a toy trainer, registered with whichever Dassl is installed."""
 
-import dassl_compat  # noqa: F401, I001 - first, since it makes Dassl.pytorch importable
+from upt_clip import dassl_compat  # noqa: F401, I001 - first, since it makes Dassl.pytorch importable
 
 import pytest
 import torch

@@ -13,7 +13,7 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum, build_data
 from dassl.data.samplers import build_sampler
 from dassl.data.transforms import build_transform
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 LABELS = [2, 0, 1, 0, 2, 2, 0, 1]

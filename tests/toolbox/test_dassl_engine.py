@@ -6,7 +6,7 @@ import torch
 from dassl.engine import TrainerBase, TrainerX, TrainerXU, build_trainer
 from torch import nn
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 PROGRESS = re.compile(

@@ -3,7 +3,7 @@ import torch
 from dassl.evaluation import EVALUATOR_REGISTRY, EvaluatorBase, build_evaluator
 from dassl.metrics import compute_accuracy
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from dassl.utils import setup_logger
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.functional import InterpolationMode
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 COOP = ["random_resized_crop", "random_flip", "normalize"]

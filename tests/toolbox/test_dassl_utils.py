@@ -8,7 +8,7 @@ import torch
 from dassl import utils
 from torch import nn
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 bundled_only = pytest.mark.skipif(not dassl_compat.is_bundled(), reason="a known defect of Dassl.pytorch")
 

@@ -10,10 +10,10 @@ from clip import tokenize
 from clip.model import build_model
 from PIL import Image
 
-from tools.emoji_classes import CLASSES, is_variant, split_concepts
-from tools.emoji_packs import ARTISTS, BENCH_ARTISTS, SHIFTS, SOURCE, TRAINING_ARTISTS, Concept, normal_code
-from tools.pocket_data import augment, caption_words, draw_caption
-from tools.train_pocket import contrastive_loss, encode_image, encode_text
+from upt_clip.tools.emoji.classes import CLASSES, is_variant, split_concepts
+from upt_clip.tools.emoji.packs import ARTISTS, BENCH_ARTISTS, SHIFTS, SOURCE, TRAINING_ARTISTS, Concept, normal_code
+from upt_clip.tools.emoji.pocket_data import augment, caption_words, draw_caption
+from upt_clip.tools.emoji.train_pocket import contrastive_loss, encode_image, encode_text
 
 ASSETS = Path(__file__).parents[2] / "assets"
 EMOJI, POCKET = ASSETS / "emoji", ASSETS / "pocket" / "pocket.pt"

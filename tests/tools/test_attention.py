@@ -4,10 +4,10 @@ import pytest
 import torch
 from PIL import Image
 
-import trainers
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, rows_of  # noqa: F401
-from tools import attention
+from upt_clip import trainers
+from upt_clip.tools.use import attention
 
 
 def test_weights_of_the_stock_tower(finished, tiny_clip):  # noqa: F811
@@ -40,7 +40,7 @@ def test_prompts_have_rows_where_they_are_computed(finished):  # noqa: F811
 def test_pictures_that_a_cpu_encodes_in_parts(finished, monkeypatch):  # noqa: F811
     model, images = trainers.load(finished("UPT")), torch.randn(5, 3, 32, 32)
     whole = [attention.attention(model, images, layer) for layer in (1, 2)]
-    monkeypatch.setattr("trainers.core.encoders.CPU_BLOCK", 15_000)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.encoders.CPU_BLOCK", 15_000)
     assert len(model.network.image_tower.split(images)) > 1
     for layer, expected in zip((1, 2), whole, strict=True):
         torch.testing.assert_close(attention.attention(model, images, layer), expected, atol=1e-5, rtol=1e-4)

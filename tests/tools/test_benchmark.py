@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tools import benchmark, benchmark_plot, measure, random_clip
-from tools.benchmark_paths import Paths
-from tools.plain_clip import PlainTrainer
+from upt_clip.tools.bench import benchmark, cost_plot, measure, random_clip
+from upt_clip.tools.bench.paths import Paths
+from upt_clip.tools.bench.plain_clip import PlainTrainer
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ class Here:
 
 @pytest.fixture(autouse=True)
 def small_and_here(monkeypatch):
-    monkeypatch.setattr("tools.benchmark_works.SQUARE", 64)
-    monkeypatch.setattr("tools.benchmark_works.Apart", Here)
+    monkeypatch.setattr("upt_clip.tools.bench.works.SQUARE", 64)
+    monkeypatch.setattr("upt_clip.tools.bench.works.Apart", Here)
 
 
 def arguments(tiny_clip_file, trainer: str, *opts: str):
@@ -113,7 +113,7 @@ def test_steps_and_evaluation_compare_with_the_plain_path_and_the_matmul_rate(be
 
 @pytest.mark.parametrize("work", ["steps", "epoch"])
 def test_the_plain_path_has_a_process_of_its_own(bench, monkeypatch, work):
-    monkeypatch.setattr("tools.benchmark_works.Apart", measure.Apart)
+    monkeypatch.setattr("upt_clip.tools.bench.works.Apart", measure.Apart)
     small = ["--set", "DATASET.NUM_SHOTS", 1] if work == "epoch" else []
     result = bench(work, *small)
     rows = {row["task"]: row for row in result["rows"]}
@@ -198,7 +198,7 @@ def test_sweep_fits_lines_and_draws_them(bench, tmp_path):
 
 def test_fit_is_the_least_squares_line():
     x = np.array([1.0, 2.0, 5.0])
-    assert benchmark_plot.fit(x, 3 * x + 2) == pytest.approx((3, 2, 1))
+    assert cost_plot.fit(x, 3 * x + 2) == pytest.approx((3, 2, 1))
 
 
 def test_operations_are_counted_forward_and_backward():

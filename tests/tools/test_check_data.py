@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from tests.trees import MAKERS, make_dtd, make_folder, make_oxford_pets
-from tools import check_data
+from upt_clip.tools.data import check
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def small_sizes(tmp_path, monkeypatch):
 
 
 def run(capsys, *args):
-    status = check_data.main([str(arg) for arg in args])
+    status = check.main([str(arg) for arg in args])
     return status, capsys.readouterr().out
 
 
@@ -107,12 +107,12 @@ def test_an_own_folder(tmp_path, capsys):
 
 def test_an_unknown_set():
     with pytest.raises(ValueError, match="no dataset 'cifar'; there are Caltech101,"):
-        check_data.main(["cifar"])
+        check.main(["cifar"])
 
 
 def test_the_table_names_the_fifteen_sets():
-    assert sorted(check_data.published_sizes()) == sorted(MAKERS)
-    assert all(check_data.find_dataset(name).__name__ == name for name in MAKERS)
+    assert sorted(check.published_sizes()) == sorted(MAKERS)
+    assert all(check.find_dataset(name).__name__ == name for name in MAKERS)
 
 
 def test_names_of_yaml_files():
@@ -122,4 +122,4 @@ def test_names_of_yaml_files():
         "emoji_openmoji": "EmojiOpenMoji",
         "folder": "FolderDataset",
     }
-    assert {name: check_data.find_dataset(name).__name__ for name in names} == names
+    assert {name: check.find_dataset(name).__name__ for name in names} == names

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tools import cli
+from upt_clip import cli
 
 
 @pytest.mark.parametrize("error", [ValueError("x is 1, choose 2"), FileNotFoundError("x is 1, choose 2")])

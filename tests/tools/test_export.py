@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import trainers
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import METHODS, finished, rows_of  # noqa: F401
-from tools import export
+from upt_clip import trainers
+from upt_clip.tools.use import export
 
 needs_onnx = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")), reason="pip install onnx onnxruntime"

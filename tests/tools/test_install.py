@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import dassl_compat
+from upt_clip import dassl_compat
 
 ROOT = Path(__file__).parents[2]
 

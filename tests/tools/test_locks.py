@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tools import locks
-from tools.plan import ROOT
+from upt_clip import locks
+from upt_clip.tools.sweep.plan import ROOT
 
 HOLD = "import os, pathlib, sys, time; from tools import locks\nwith locks.hold(pathlib.Path(sys.argv[1])):\n    "
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-import trainers
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, rows_of  # noqa: F401
-from tools import nearest_words
-from trainers.core.clip_loader import encode, token_text
+from upt_clip import trainers
+from upt_clip.tools.use import nearest_words
+from upt_clip.trainers.core.clip.loader import encode, token_text
 
 
 def test_distances_are_euclidean_and_rows_of_zeros_are_no_words():

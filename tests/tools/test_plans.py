@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-import train
-from tools import protocols, run
-from tools.options import parse_args
-from tools.plan import ZERO_SHOT
+from upt_clip import train
+from upt_clip.config_files import ZERO_SHOT
+from upt_clip.tools.sweep import commands, protocols
+from upt_clip.tools.sweep.options import parse_args
 
 
 def plan(*words, output="/out", root="/nowhere"):
-    return run.planned(parse_args([*map(str, words), "--output", str(output), "--root", str(root)]))
+    return commands.planned(parse_args([*map(str, words), "--output", str(output), "--root", str(root)]))
 
 
 def trained(runs):
@@ -76,7 +76,7 @@ def test_ablation_changes_one_thing_at_a_time():
 
 
 def test_layers_are_those_of_the_towers():
-    from trainers.core.clip_loader import load_clip
+    from upt_clip.trainers.core.clip.loader import load_clip
 
     pocket = load_clip("pocket")
     towers = pocket.transformer, pocket.visual.transformer
@@ -100,7 +100,7 @@ def test_the_defaults_are_the_papers_data_sets_that_are_there_or_else_emoji(tmp_
 
 
 def test_default_trainers_have_a_config_for_the_backbone():
-    for protocol, names in run.DEFAULT_TRAINERS.items():
+    for protocol, names in commands.DEFAULT_TRAINERS.items():
         found = {r.trainer for r in plan("reproduce", protocol, "--datasets", "emoji")} - {ZERO_SHOT}
         assert {"UPT"} <= found <= set(names)
     resnet = plan("reproduce", "few_shot", "--datasets", "dtd", "--cfg", "rn50")
@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_one_line(words, message):
 
 
 def test_slurm_parameters_and_a_missing_submitit(monkeypatch):
-    from tools import slurm
+    from upt_clip.tools.sweep import slurm
 
     chosen = slurm.parameters(["partition=gpu", "timeout_min=120", "slurm_account=me"])
     assert chosen["slurm_partition"] == "gpu" and chosen["timeout_min"] == 120 and chosen["slurm_account"] == "me"
@@ -150,7 +150,7 @@ def test_slurm_parameters_and_a_missing_submitit(monkeypatch):
 
 
 def test_a_job_is_a_training_run_with_the_tests_of_its_prompts():
-    from tools import slurm
+    from upt_clip.tools.sweep import slurm
 
     runs = plan("domain_generalization", "--source", "emoji", "--trainer", "UPT CoOp", "--seeds", "1 2")
     chains = slurm.chains(runs)

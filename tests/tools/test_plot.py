@@ -5,8 +5,8 @@ import math
 import pytest
 
 from tests.tools.trees_of_runs import base2new, few_shot, zero_shot
-from tools import plot, plot_style, results
-from tools.results import Method
+from upt_clip.tools.tables import plot, plot_style, results
+from upt_clip.tools.tables.results import Method
 
 
 def pictures(output, seeds=(1, 2, 3)):

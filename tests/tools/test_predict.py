@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import trainers
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, put_in_place  # noqa: F401
-from tools import attention, export, nearest_words, predict
+from upt_clip import trainers
+from upt_clip.tools.use import attention, export, nearest_words, predict
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +101,15 @@ def test_an_empty_folder_is_an_error(finished, tmp_path):  # noqa: F811
 
 def test_a_user_error_is_one_line_and_status_2(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    command = [sys.executable, "-m", "tools.predict", "--checkpoint", str(tmp_path), "--images", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "upt_clip.tools.use.predict",
+        "--checkpoint",
+        str(tmp_path),
+        "--images",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: no run in") and done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The page of tools.report: what it says of a small made output folder, that it is safe, and how Chromium shows it."""
+"""The page of upt-clip report: what it says of a small made output folder, that it is safe, and how Chromium shows it."""
 
 import csv
 import hashlib
@@ -12,7 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from tools import browser, report, report_pictures, results
+from tests import browser
+from upt_clip.tools.report import page, samples
+from upt_clip.tools.tables import results
 
 EVIL = "<script>alert(1)</script>"
 EVIL_IMAGE = '"><img src=x onerror="alert(\'picture\')">'
@@ -90,9 +92,9 @@ def output(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """An output folder that stays as it is, with its report.html."""
+    """An output folder that stays as it is, with its page.html."""
     folder = make_output(tmp_path_factory.mktemp("whole"))
-    report.main([str(folder)])
+    page.main([str(folder)])
     return folder
 
 
@@ -134,7 +136,7 @@ class Page(HTMLParser):
 
 
 def page(output: Path, samples: int = 12) -> Page:
-    return Page(report.build(output, [1, 2, 3], samples))
+    return Page(page.build(output, [1, 2, 3], samples))
 
 
 def test_the_summary_names_what_ran_and_what_is_missing(made):
@@ -171,7 +173,7 @@ def test_classes_have_their_mean_accuracy_over_seeds(whole, made):
 
 
 def test_confusion_rows_sum_to_one(whole):
-    for view in (report.view(setting, 0) for setting in report.report_data.settings(results.scan(whole))):
+    for view in (page.view(setting, 0) for setting in page.report_data.settings(results.scan(whole))):
         for entry in view["methods"]:
             rows = {}
             for cell in entry["matrix"].cells:
@@ -180,7 +182,7 @@ def test_confusion_rows_sum_to_one(whole):
 
 
 def test_many_classes_show_pairs_instead_of_a_matrix(output, monkeypatch):
-    monkeypatch.setattr(report.report_matrix, "LARGEST", 3)
+    monkeypatch.setattr(page.report_matrix, "LARGEST", 3)
     made = page(output)
     assert not any(attributes.get("class") == "matrix" for attributes in made.all("svg"))
     assert "Most often confused" in made.text
@@ -209,7 +211,7 @@ def test_pictures_are_small_and_have_alternative_texts(output):
     "path", ["../secret.png", "/etc/x.png", "class0/../../secret.png", "C:\\x.png", "..\\x.png", ""]
 )
 def test_a_path_that_leads_out_of_the_folder_is_told(path):
-    assert not report_pictures.is_inside(path)
+    assert not samples.is_inside(path)
 
 
 def test_rows_that_lead_out_are_left_out_with_a_note(output, tmp_path):
@@ -258,15 +260,15 @@ def test_configs_show_differences_first(made):
 
 
 def test_command_line(output, capsys):
-    assert report.main([str(output), "--samples", "2"]) == 0
+    assert page.main([str(output), "--samples", "2"]) == 0
     assert capsys.readouterr().out.strip() == str(output / "report.html")
     assert (output / "report.html").read_text().startswith("<!doctype html>")
     with pytest.raises(FileNotFoundError, match="no folder"):
-        report.main([str(output / "nowhere")])
+        page.main([str(output / "nowhere")])
     with pytest.raises(ValueError, match="no finished run"):
-        report.main([str(output / "toys")])
+        page.main([str(output / "toys")])
     with pytest.raises(FileNotFoundError, match="--out"):
-        report.main([str(output), "--out", str(output / "nowhere/page.html")])
+        page.main([str(output), "--out", str(output / "nowhere/page.html")])
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 
-import train
 from tests import kills
 from tests.trees import make_oxford_pets
-from tools import rerun
+from upt_clip import train
+from upt_clip.tools.use import rerun
 
 SMALL = [*kills.SMALL, "OPTIM.MAX_EPOCH", "2"]
 

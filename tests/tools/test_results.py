@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools import results
+from upt_clip.tools.tables import results
 
 
 def put(output, directory, accuracy=50.0, **result):

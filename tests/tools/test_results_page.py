@@ -3,7 +3,7 @@
 import pytest
 from trees_of_runs import few_shot, zero_shot
 
-from tools import results_page
+from upt_clip.tools.tables import results_page
 
 PAGE = """# Results
 
@@ -42,7 +42,7 @@ def test_a_script_gives_its_table_and_what_is_around_it_stays(output, tmp_path, 
 
 def test_a_tool_gives_what_it_prints(output, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
-    page.write_text(PAGE.format(command=f"python -m tools.table few_shot {output}"))
+    page.write_text(PAGE.format(command=f"upt-clip table few_shot {output}"))
     run(monkeypatch, page)
     assert "42.0 ± 2.0" in page.read_text()
 
@@ -54,7 +54,7 @@ def test_a_tool_gives_what_it_prints(output, tmp_path, monkeypatch):
             "bash scripts/upt/reproduce.sh few_shot --datasets emoji --trainers UPT --shots 8 --output {output}",
             "not done",
         ),
-        ("python -m tools.table few_shot {output}/nowhere", "exit status 2"),
+        ("upt-clip table few_shot {output}/nowhere", "exit status 2"),
         ("rm -rf /", "rm -rf /"),
     ],
 )

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from tests.tools.trees_of_runs import TARGETS, base2new, evaluated, few_shot, put, zero_shot
-from tools import cells, published, results, table
+from upt_clip.tools.tables import cells, published, results, table
 
 
 def rows(output, protocol, **options):

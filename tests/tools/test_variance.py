@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.tools.trees_of_runs import base2new, few_shot, put, zero_shot
-from tools import figure1, results, variance
-from tools.figure1 import Point
+from upt_clip.tools.tables import figure1, results, variance
+from upt_clip.tools.tables.figure1 import Point
 
 
 def test_intra_class_variance_by_hand():

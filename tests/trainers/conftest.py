@@ -4,9 +4,9 @@ import pytest
 from dassl.engine import build_trainer
 from dassl.utils import set_random_seed
 
-import train
 from tests.trees import make_oxford_pets
 from tests.zygote import Zygote
+from upt_clip import train
 
 SMALL = [
     "INPUT.SIZE", "(32, 32)", "DATALOADER.NUM_WORKERS", "0", "DATALOADER.TRAIN_X.BATCH_SIZE", "4",

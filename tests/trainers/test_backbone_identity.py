@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-import trainers
 from tests.conftest import random_clip
-from trainers.core import clip_loader
-from trainers.core.clip_loader import load_clip, weights_sha256
+from upt_clip import trainers
+from upt_clip.trainers.core.clip import loader
+from upt_clip.trainers.core.clip.loader import load_clip, weights_sha256
 
 
 def saved(path, dtype=torch.float32, **changed) -> str:
@@ -34,7 +34,7 @@ def test_the_hash_is_of_the_values_whatever_the_file(tmp_path):
 
 def test_it_is_computed_once_a_file_and_anew_for_another_file_of_that_name(tmp_path, monkeypatch):
     computed = []
-    compute = clip_loader.tensors_sha256
+    compute = loader.tensors_sha256
     monkeypatch.setattr(clip_loader, "tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
     name = saved(tmp_path / "a.pt")
     first = weights_sha256(load_clip(name))

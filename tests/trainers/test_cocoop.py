@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from tests.trainers.test_encoders import padded_text_features
-from trainers.core import word_embeddings
-from trainers.core.sentences import context_sentences
+from upt_clip.trainers.core import word_embeddings
+from upt_clip.trainers.core.clip.sentences import context_sentences
 
 
 def test_logits_equal_the_equation_written_out_image_by_image(build, tiny_clip):

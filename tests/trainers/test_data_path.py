@@ -10,8 +10,8 @@ from dassl.utils import set_random_seed
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from trainers.core import kept_pictures
-from trainers.core.data_path import LastingLoader
+from upt_clip.trainers.core.training import kept_pictures
+from upt_clip.trainers.core.training.data_path import LastingLoader
 
 CROPS = "['random_resized_crop', 'random_flip', 'normalize']"
 NUMPY = "['random_flip', 'cutout', 'normalize']"  # draws from numpy's generator, too

@@ -12,9 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import train
 from tests.trainers.conftest import SMALL
-from trainers.core import distributed
+from upt_clip import distributed, train
 
 ROOT = Path(__file__).parents[2]
 # A share of 3 and one of 2 pictures; 12 test pictures in batches of 5: parts of 6, the last batches have one.

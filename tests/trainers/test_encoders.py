@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.core import encoders
-from trainers.core.encoders import ImageTower, TextTower, gather, run_block, splice
-from trainers.core.packed_sentences import PackedSentences, attend
-from trainers.core.sentences import Sentences, context_sentences, template_sentences
+from upt_clip.trainers.core.clip import encoders
+from upt_clip.trainers.core.clip.encoders import ImageTower, TextTower, gather, run_block, splice
+from upt_clip.trainers.core.clip.packed_sentences import PackedSentences, attend
+from upt_clip.trainers.core.clip.sentences import Sentences, context_sentences, template_sentences
 
 NAMES = ["dog", "american_bulldog", "cat", "a name of quite a few more words"]
 TEMPLATE = "a photo of a {}, a type of pet."
@@ -113,7 +113,7 @@ def test_deep_prompts_replace_and_never_lengthen(tiny_clip, monkeypatch):
         lengths.append(x.shape[-2])
         return x
 
-    monkeypatch.setattr("trainers.core.encoders.run_block", spy)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.encoders.run_block", spy)
     ImageTower(tiny_clip.visual)(torch.randn(1, 3, 32, 32), torch.randn(3, 4, 64))
     assert lengths == [1 + 4 + 4] * 2 + [1]  # CLS, prompts, patches; of the last block CLS alone
     lengths.clear()

@@ -12,10 +12,10 @@ from clip.simple_tokenizer import SimpleTokenizer
 
 from tests.trainers.test_encoders import plain_image_features
 from tests.trainers.test_trainers import VARIANTS
-from trainers.core import accumulate
-from trainers.core.precision import Precision
-from trainers.predictor import bare_trainer
-from trainers.templates import template
+from upt_clip.trainers.core.clip.precision import Precision
+from upt_clip.trainers.core.predictor import bare_trainer
+from upt_clip.trainers.core.training import accumulate
+from upt_clip.trainers.templates import template
 
 NAMES = ["dog", "american_bulldog", "cat", "a name of quite a few words", "sea", "great_pyrenees", "hot air balloon"]
 LENGTHS = [len(SimpleTokenizer().encode(name.replace("_", " "))) for name in NAMES]

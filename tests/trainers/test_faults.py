@@ -8,11 +8,10 @@ import subprocess
 import pytest
 import torch
 
-import train
-import upt_files
 from tests import kills
 from tests.trainers.conftest import SMALL
-from trainers.core import resume, run_dir
+from upt_clip import files, train
+from upt_clip.trainers.core.runs import resume, run_dir
 
 COOP = ["CoOp", "TRAINER.COOP.N_CTX", "2"]
 
@@ -109,7 +108,7 @@ def test_a_write_that_fails_ends_in_one_line_and_loses_nothing(
 ):
     argv = arguments(pets_root, tiny_clip_file, tmp_path / "run")
     names = ["config.yaml", "resume.pt", "predictions.csv", "prompts.safetensors", "result.json"]
-    real = upt_files.sync
+    real = files.sync
     for name in names:
 
         def fail(path, name=name):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-import train
 from tests.conftest import TINY_VIT, random_clip
-from trainers.core import feature_cache
+from upt_clip import train
+from upt_clip.trainers.core.testing import feature_cache
 
 COOP = ["CoOp", "TRAINER.COOP.N_CTX", "2", "TRAINER.COOP.PREC", "fp32", "DATALOADER.TEST.BATCH_SIZE", "5"]
 
@@ -111,7 +111,7 @@ def test_another_content_of_a_picture_even_with_the_old_size_and_time(build, pet
     ids=lambda change: change[0],
 )
 def test_another_transform_precision_or_list_of_pictures(build, change, computed, monkeypatch):
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: torch.bfloat16)
     build(*COOP).test()
     build(*COOP, *change).test()
     build(*COOP).test()

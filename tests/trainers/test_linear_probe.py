@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from trainers.linear_probe import search
+from upt_clip.trainers.linear_probe import search
 
 
 def test_fits_saves_and_loads(build, tmp_path):

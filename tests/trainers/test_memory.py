@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.core import memory
+from upt_clip.trainers.core.training import memory
 
 GB = 10**9
 ROOT = Path(__file__).parents[2]
@@ -136,7 +136,7 @@ def test_what_cannot_be_compiled_is_said(build, monkeypatch):
 
 KEEPS = """
 import os, sys, torch
-from trainers.core.memory import keep_freed_memory
+from upt_clip.trainers.core.training.memory import keep_freed_memory
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 kept = sys.argv[1] == "yes" and keep_freed_memory(torch.device("cpu"))
 before = resident()

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import trainers
 from tests.trainers.test_trainers import VARIANTS
-from tools import export
+from upt_clip import trainers
+from upt_clip.tools.use import export
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,7 +158,7 @@ def test_a_run_with_dassls_checkpoint_alone_asks_for_its_classes(finished, tmp_p
 
 
 def test_half_precision(finished, monkeypatch):
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: torch.bfloat16)
     run = finished("UPT")
     picture = rows_of(run)[0]["path"]
     model = trainers.load(run, precision="bf16")
@@ -219,7 +219,7 @@ def test_the_documents_python_examples(finished, tmp_path, monkeypatch):
     names: dict = {}
     exec(use, names)
     assert names["probabilities"].shape == (2, 3) and names["text"].shape == (3, 32)
-    export.main([re.search(r"-m tools.export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
+    export.main([re.search(r"-m upt_clip.tools.use.export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
     exec(exported.replace("48, 48", "32, 32"), names)
     torch.testing.assert_close(names["probabilities"].sum(), torch.tensor(1.0))
 

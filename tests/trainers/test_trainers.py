@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-import trainers
 from tests.conftest import TINY_VIT, random_clip
+from upt_clip import trainers
 
 VARIANTS = {
     "CoOp": ["CoOp", "TRAINER.COOP.N_CTX", "4"],
@@ -259,14 +259,14 @@ def test_words_are_counted_in_bpe_tokens(build, capsys):
 
 
 def test_half_precision_falls_back_to_fp32_where_the_cpu_has_none(build, capsys, monkeypatch):
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: None)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: None)
     trainer = build("CoOp", "TRAINER.COOP.PREC", "fp16")
     assert trainer.precision.name == "fp32" and capsys.readouterr().out.count("Precision: fp32") == 1
 
 
 @pytest.mark.parametrize("precision", ["amp", "bf16"])
 def test_half_precision_trains_fp32_prompts(build, precision, monkeypatch):
-    monkeypatch.setattr("trainers.core.precision._half_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr("upt_clip.trainers.core.clip.precision._half_dtype", lambda device: torch.bfloat16)
     trainer = build("UPT", "TRAINER.UPT.PREC", precision)
     reference = _logits(build("UPT", "TRAINER.UPT.PREC", "fp32"))
     assert (trainer.model.text_tower.text_projection.dtype == torch.bfloat16) == (precision == "bf16")

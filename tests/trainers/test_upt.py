@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from yacs.config import CfgNode
 
-from trainers.core import Prompts
-from trainers.upt import MIXERS, UPT, UnifiedPromptLearner
+from upt_clip.trainers.core import Prompts
+from upt_clip.trainers.upt import MIXERS, UPT, UnifiedPromptLearner
 
 D_TEXT, D_IMAGE = 16, 24
 

@@ -9,8 +9,8 @@ import sys
 
 import torch
 
-import train
-from trainers.core import PromptTrainer
+from upt_clip import train
+from upt_clip.trainers.core import PromptTrainer
 
 
 def main() -> None:

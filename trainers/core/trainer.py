@@ -11,17 +11,21 @@ from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 
-from . import anomaly, checkpoints, data_path, distributed, evaluation, loop, report, resume, run_dir, run_reader
-from .accumulate import backward
-from .checks import check_image_size
-from .clip_loader import load_clip
-from .compiling import compile_towers
-from .config_check import check_config
-from .identity import check_backbone, in_result
-from .memory import fit_to_memory, keep_freed_memory, out_of_memory_explained
-from .precision import choose_precision
-from .prompted_clip import PromptedCLIP
-from .sentences import Sentences
+from upt_clip import distributed
+
+from .clip.checks import check_image_size
+from .clip.loader import load_clip
+from .clip.precision import choose_precision
+from .clip.prompted_clip import PromptedCLIP
+from .clip.sentences import Sentences
+from .runs import checkpoints, report, resume, run_dir, run_reader
+from .runs.config_check import check_config
+from .runs.identity import check_backbone, in_result
+from .testing import evaluation
+from .training import anomaly, data_path, loop
+from .training.accumulate import backward
+from .training.compiling import compile_towers
+from .training.memory import fit_to_memory, keep_freed_memory, out_of_memory_explained
 
 
 class PromptTrainer(TrainerX):

@@ -1,0 +1,229 @@
+"""Measures code: seconds of several tasks in turn, their floating-point operations, the machine's matmul rate, memory.
+
+The tasks of one comparison take turns (A B C A B C ...), so that other work on the machine hits all of them alike, and
+the median is taken.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from tqdm import tqdm
+
+from upt_clip.trainers.core.runs import report
+
+Task = Callable[[], object]
+Answer = TypeVar("Answer")
+MAPPED_GIB = 3  # of address space that torch's libraries take, and little of it is memory
+
+
+@dataclass
+class Timing:
+    """Seconds of each repetition, CPU seconds (of all threads), and the floating-point operations of one repetition.
+
+    A multiply-add is two operations. CPU seconds well below threads x seconds: the machine had other things to do.
+    """
+
+    seconds: list[float]
+    cpu_seconds: list[float]
+    flops: int
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def cpu(self) -> float:
+        """Median of the CPU seconds."""
+        return statistics.median(self.cpu_seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        low, _, high = statistics.quantiles(
+            self.seconds * 2 if len(self.seconds) == 1 else self.seconds, method="inclusive"
+        )
+        return low, high
+
+    @property
+    def gflops(self) -> float:
+        """10⁹ operations a second."""
+        return self.flops / self.median / 1e9
+
+
+class Apart:
+    """A task in a process of its own, where `make(*arguments)` makes it; arguments and answers can be pickled.
+
+    Use it as a context.
+
+    Raises:
+        ValueError: the process was ended, or ran out of memory; and what `make` raises.
+    """
+
+    def __init__(self, threads: int, make: Callable[..., Task], *arguments: object):
+        context = multiprocessing.get_context("spawn")
+        self.connection, there = context.Pipe()
+        self.process = context.Process(target=_answer, args=(there, threads, make, arguments), daemon=True)
+        self.process.start()
+        there.close()
+        self.ask(bool)  # waits until it is made
+
+    def ask(self, question: Callable[[Task], Answer]) -> Answer:
+        """What question(task) returns there."""
+        try:
+            self.connection.send(question)
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            answer = MemoryError()
+        if isinstance(answer, MemoryError):
+            raise ValueError("the plain path needs more memory than there is: give --paths ours, or a smaller batch")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def __enter__(self) -> "Apart":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.connection.close()
+        self.process.join()
+
+
+def _answer(connection, threads: int, make: Callable[..., Task], arguments: tuple) -> None:
+    torch.set_num_threads(threads)
+    try:
+        task = make(*arguments)
+        while True:
+            connection.send(connection.recv()(task))
+    except EOFError:  # nobody asks any more
+        return
+    except (MemoryError, RuntimeError, ValueError) as error:
+        connection.send(MemoryError() if isinstance(error, RuntimeError) and "memory" in str(error) else error)
+
+
+def ask(task: Task | Apart, question: Callable[[Task], Answer]) -> Answer:
+    """question(task), asked where the task is."""
+    return task.ask(question) if isinstance(task, Apart) else question(task)
+
+
+def interleaved(tasks: dict[str, Task | Apart], repeat: int, device: torch.device) -> dict[str, Timing]:
+    """Each task once to warm up and to count its operations, then all of them in turn, `repeat` times."""
+    bar = tqdm(total=len(tasks) * (repeat + 1), desc="measuring", leave=False, disable=None)
+    timings = {}
+    for name, task in tasks.items():
+        timings[name] = Timing([], [], ask(task, count_flops))
+        bar.update()
+    for _ in range(repeat):
+        for name, task in tasks.items():
+            seconds, cpu_seconds = ask(task, partial(time_once, device=device))
+            timings[name].seconds.append(seconds)
+            timings[name].cpu_seconds.append(cpu_seconds)
+            bar.update()
+    bar.close()
+    return timings
+
+
+def time_once(task: Task, device: torch.device) -> tuple[float, float]:
+    """Seconds, and CPU seconds of all threads."""
+    _wait(device)
+    start, cpu_start = time.perf_counter(), time.process_time()
+    task()
+    _wait(device)
+    return time.perf_counter() - start, time.process_time() - cpu_start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def count_flops(task: Task) -> int:
+    """Operations of matrix products, convolutions and attention in one run of `task`."""
+    aten = torch.ops.aten
+    known = {  # torch's own list has attention on GPUs alone, and no product in place
+        aten.addmm_: _product,
+        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu", None): _attention,
+        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None): _attention_backward,
+    }
+    known.pop(None, None)
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
+        task()
+    return counter.get_total_flops()
+
+
+def _product(_, a, b, *, out_shape=None, **__) -> int:
+    (n_rows, n_inner), n_columns = a, b[1]
+    return 2 * n_rows * n_inner * n_columns
+
+
+def _attention(query, key, value, *_, out_shape=None, **__) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_backward(grad, query, key, value, *_, out_shape=None, **__) -> int:
+    return sdpa_backward_flop_count(grad, query, key, value)
+
+
+def products(weights: list[tuple[int, torch.Tensor]]) -> Task:
+    """A task that multiplies random rows by each weight (n, k); a pair is (number of rows, weight)."""
+    sizes = {(n_rows, weight.shape[1]): weight for n_rows, weight in weights}
+    rows = {size: torch.randn(*size, device=w.device).to(w.dtype) for size, w in sizes.items()}
+
+    @torch.no_grad()
+    def multiply() -> None:
+        for n_rows, weight in weights:
+            F.linear(rows[n_rows, weight.shape[1]], weight)
+
+    return multiply
+
+
+def peak_memory_mb(function: Callable, *arguments, limit_gib: float) -> float | None:
+    """Peak memory (MiB) of a new process that runs `function(*arguments)`, or None if it needs more than the limit.
+
+    `function` returns the device it has used; on a GPU it is that device's memory which is measured.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_peak, args=(sender, limit_gib, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        answer = receiver.recv()
+    except EOFError:  # the system ended the process
+        answer = None
+    process.join()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _send_peak(sender, limit_gib: float, function: Callable, arguments: tuple) -> None:
+    limit = int((limit_gib + MAPPED_GIB) * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    try:
+        sender.send(report.peak_memory_mb(function(*arguments)))
+    except (MemoryError, RuntimeError, ValueError) as error:
+        out_of_memory = isinstance(error, MemoryError) or "memory" in str(error)
+        sender.send(None if out_of_memory else error)
+
+
+def machine(device: torch.device) -> dict[str, object]:
+    """What the numbers depend on: processor, cores, threads, versions, and how busy the machine is."""
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
+    return {
+        "cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "load": round(os.getloadavg()[0], 2), **report.versions(),
+    }  # fmt: skip

@@ -1,0 +1,251 @@
+"""The works of upt-clip bench: each takes the command line's options and returns what JSON can hold."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from operator import attrgetter, methodcaller
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from upt_clip import trainers
+from upt_clip.tools.bench.measure import Apart, Task, Timing, ask, interleaved, peak_memory_mb, products
+from upt_clip.tools.bench.paths import Paths, emoji_trainer, one_epoch, test_logits, whole_test
+from upt_clip.trainers.core.clip.precision import choose_device
+from upt_clip.trainers.core.training.memory import keep_freed_memory
+
+SQUARE = 2048  # side of the matrices whose product gives the machine's rate
+SAMPLE = 4  # images on which the two paths' logits are compared
+VALUES = {"classes": [25, 50, 75, 100], "batch": [4, 8, 12, 16], "prompts": [2, 4, 8, 16]}
+
+
+@dataclass
+class Work:
+    """A path's task, its precision, and logits (B, C) that show what the task has led to."""
+
+    run: Task
+    precision: str
+    logits: Callable[[], Tensor] | None = None
+
+    def __call__(self) -> None:
+        self.run()
+
+
+def steps(args: argparse.Namespace) -> dict:
+    """Training steps."""
+    return _timed(args, _training_step, _parts)
+
+
+def evaluation(args: argparse.Namespace) -> dict:
+    """Test batches; ours with the class features at hand, which an evaluation computes once."""
+
+    def more(paths: Paths) -> dict[str, Task]:
+        encode = paths.class_features()
+        return ({"class features, once": encode} if encode else {}) | _parts(paths)
+
+    return _timed(args, _test_batch, more)
+
+
+def _training_step(paths: Paths, model: nn.Module) -> Task:
+    return paths.training_step(model)
+
+
+def _test_batch(paths: Paths, model: nn.Module) -> Task:
+    return paths.inference(model)
+
+
+def _parts(paths: Paths) -> dict[str, Task]:
+    """Our image tower, and how fast the machine is at matrix products: at the tower's own and at large square ones."""
+    square = torch.randn(SQUARE, SQUARE, dtype=paths.dtype, device=paths.device)
+    parts = {"matmul": products([(SQUARE, square)])}
+    if paths.ours.image_tower.is_vit:
+        parts |= {"image tower": paths.image_tower, "its matrix products": paths.image_tower_products()}
+    return parts
+
+
+def _timed(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task], more: Callable | None = None) -> dict:
+    """Rows for the task of both paths, and for the tasks that `more(paths)` adds at each precision."""
+    with ExitStack() as stack:
+        works, made = {}, {}
+        for name, asked in _wanted(args):
+            paths = made[asked] = made.get(asked) or Paths(args, asked)
+            if name == "plain":
+                work = stack.enter_context(Apart(args.threads, _plain_work, args, task_of))
+            else:
+                keep_freed_memory(paths.device)  # as in training
+                work = _work(paths, paths.ours, task_of)
+            works[name, paths.precision] = work
+        logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
+        added = {(name, p.precision): t for p in made.values() for name, t in (more(p) if more else {}).items()}
+        timings = interleaved(works | added, args.repeat, choose_device(args.device, use_cuda=True))
+    return {"rows": _rows(timings), **_agreement(logits)}
+
+
+def _plain_work(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+    paths = Paths(args, args.plain_precision)
+    return _work(paths, paths.plain, task_of)
+
+
+def _work(paths: Paths, model: nn.Module, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+    infer = paths.inference(model, SAMPLE)
+    return Work(task_of(paths, model), paths.precision, lambda: infer().float().cpu())
+
+
+def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Paths and the precisions that were asked for them."""
+    both = [("plain", args.plain_precision), *(("ours", precision) for precision in args.precision)]
+    return [(name, precision) for name, precision in both if name in args.paths]
+
+
+def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
+    """A row for each task; ratios to the plain path, and shares of the matmul rate at the same precision.
+
+    Ratios are of seconds and of CPU seconds, which say more while the machine does other work, too.
+    """
+    plain = next((t for (name, _), t in timings.items() if name == "plain"), None)
+    rows = []
+    for (name, precision), t in timings.items():
+        rate = timings.get(("matmul", precision))
+        own = timings.get(("its matrix products", precision)) if name == "image tower" else None
+        compared = plain and name.split(",")[0] in ("plain", "ours")
+        rows.append(
+            {
+                "task": name,
+                "precision": precision,
+                "median_s": t.median,
+                "quartiles_s": t.quartiles,
+                "cpu_s": t.cpu,
+                "times_as_fast": plain.median / t.median if compared else None,
+                "by_cpu": plain.cpu / t.cpu if compared else None,
+                "gflop": t.flops / 1e9,
+                "gflops": t.gflops,
+                "of_matmul_rate": t.gflops / rate.gflops if rate else None,
+                "of_own_products": t.gflops / own.gflops if own else None,
+            }
+        )
+    return rows
+
+
+def _agreement(logits: dict[tuple[str, str], Tensor]) -> dict:
+    """The largest difference of our logits to the plain path's, and the spread of these."""
+    plain = next((values for (name, _), values in logits.items() if name == "plain"), None)
+    if plain is None:
+        return {}
+    ours = {precision: values for (name, precision), values in logits.items() if name == "ours"}
+    differences = {precision: float((values - plain).abs().max()) for precision, values in ours.items()}
+    return {"max_logit_difference": differences, "logit_spread": float(plain.max() - plain.min())}
+
+
+def epoch(args: argparse.Namespace) -> dict:
+    """A few-shot epoch on `Emoji`: loader, steps, Dassl's loop and what it writes."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        works = {}
+        if "plain" in args.paths:
+            works["plain"] = stack.enter_context(Apart(args.threads, _plain_epoch, args, Path(folder)))
+        if "ours" in args.paths:
+            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
+            stack.callback(trainer.close_writer)
+            works["ours"] = _epoch(trainer)
+        works = {(name, ask(work, attrgetter("precision"))): work for name, work in works.items()}
+        timings = interleaved(works, args.repeat, choose_device(args.device, use_cuda=True))
+        logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
+        return {"rows": _rows(timings), **_agreement(logits)}
+
+
+def _plain_epoch(args: argparse.Namespace, folder: Path) -> Work:
+    return _epoch(emoji_trainer(args, folder, "plain", args.plain_precision))
+
+
+def _epoch(trainer) -> Work:
+    return Work(one_epoch(trainer), trainer.precision.name, lambda: test_logits(trainer).cpu())
+
+
+def retest(args: argparse.Namespace) -> dict:
+    """A whole test on `Emoji`: of the plain path, of ours for the first time, and of ours on the same pictures again.
+
+    Raises:
+        ValueError: the method prompts the image tower, so that nothing can be kept.
+    """
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        tasks = {}
+        if "ours" in args.paths:
+            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
+            stack.callback(trainer.close_writer)
+            if not trainer.features_are_plain:
+                choices = "choose --trainer CoOp, CoCoOp or ZeroshotCLIP"
+                raise ValueError(f"{args.trainer} prompts the image tower: {choices}")
+        if "plain" in args.paths:
+            plain = stack.enter_context(Apart(args.threads, _plain_test, args, Path(folder)))
+            tasks["plain", ask(plain, attrgetter("precision"))] = plain
+        if "ours" in args.paths:
+            for label in ("ours, first", "ours, again"):
+                tasks[label, trainer.precision.name] = whole_test(trainer, anew=label == "ours, first")
+        return {"rows": _rows(interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True)))}
+
+
+def _plain_test(args: argparse.Namespace, folder: Path) -> Work:
+    trainer = emoji_trainer(args, folder, "plain", args.plain_precision)
+    return Work(whole_test(trainer, anew=False), trainer.precision.name)  # it keeps no features
+
+
+def memory(args: argparse.Namespace) -> dict:
+    """Peak memory of a process that does one training step, each path in a process of its own."""
+    found = []
+    for name, precision in _wanted(args):
+        peak = peak_memory_mb(_one_step, args, name, precision, limit_gib=args.memory_limit)
+        found.append({"task": name, "precision": precision, "peak_gib": peak and peak / 1024})
+    peaks = {row["task"]: row["peak_gib"] for row in found}
+    for row in found:
+        row["of_plain"] = row["peak_gib"] / peaks["plain"] if row["peak_gib"] and peaks.get("plain") else None
+    return {"rows": found, "limit_gib": args.memory_limit}
+
+
+def _one_step(args: argparse.Namespace, name: str, precision: str) -> torch.device:
+    torch.set_num_threads(args.threads)
+    paths = Paths(args, precision)
+    if name == "ours":
+        keep_freed_memory(paths.device)
+    paths.training_step(getattr(paths, name))()
+    return paths.device
+
+
+def sweep(args: argparse.Namespace) -> dict:
+    """A training step's cost against the numbers of classes, images and prompts."""
+    from upt_clip.tools.bench.cost_plot import fit, plot  # matplotlib is an extra
+
+    lines = {axis: _line(args, axis) for axis in args.over}
+    rows = []
+    for axis, found in lines.items():
+        for name, (values, seconds) in found.items():
+            slope, intercept, r2 = fit(values, seconds)
+            points = dict(zip(values, seconds, strict=True))
+            rows.append({"over": axis, "task": name, "s_each": slope, "s_at_0": intercept, "r2": r2, "points": points})
+    if args.plot:
+        plot(lines, f"{args.trainer}, {args.backbone}, {args.threads} threads", Path(args.plot))
+    return {"rows": rows}
+
+
+def _line(args: argparse.Namespace, axis: str) -> dict[str, tuple[list[int], list[float]]]:
+    """For each path the values along an axis and its seconds there."""
+    found = {}
+    for value in args.values or VALUES[axis]:
+        for row in _timed(_with(args, axis, value), _training_step)["rows"]:
+            values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))
+            values.append(value)
+            seconds.append(row["median_s"])
+    return found
+
+
+def _with(args: argparse.Namespace, axis: str, value: int) -> argparse.Namespace:
+    changed = {"classes": {"n_classes": value}, "batch": {"batch_size": value}}.get(axis)
+    if changed is None:
+        method = next(m for m in trainers.METHODS if m.__name__ == args.trainer)
+        keys = [f"TRAINER.{args.trainer.upper()}.{key}" for key in method.DEFAULTS if key.startswith("N_CTX")]
+        changed = {"opts": [item for key in keys for item in (key, str(value))] + args.opts}
+    return argparse.Namespace(**vars(args) | changed)
+
+
+WORKS = {work.__name__: work for work in (steps, evaluation, epoch, retest, memory, sweep)}

@@ -1,0 +1,93 @@
+"""Configs and versions of the runs, for the report: what differs between methods, and what made the numbers."""
+
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from upt_clip.tools.report.settings import by_method
+from upt_clip.tools.tables.results import Record
+
+# Not what a method's runs have in common; the trainer's name is in the heading.
+OF_A_RUN = ("TRAINER.NAME", "OUTPUT_DIR", "SEED", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS")
+VERSIONS = ("project", "python", "torch", "torchvision", "clip", "dassl")
+NONE = "–"
+
+
+def read(directory: Path) -> tuple[str, dict[str, str]]:
+    """The text of config.yaml and its keys as "OPTIM.LR": "0.002", other trainers' nodes left out; empty if damaged."""
+    path = directory / "config.yaml"
+    if not path.is_file():
+        return "", {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text, {}
+    if not isinstance(config, dict):
+        return text, {}
+    trainers = config.get("TRAINER")
+    if isinstance(trainers, dict):
+        own = ("NAME", str(trainers.get("NAME", "")).upper())
+        config["TRAINER"] = {key: value for key, value in trainers.items() if key in own}
+    return text, _flat(config)
+
+
+def _flat(config: dict, prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = "(empty)" if value == "" else str(value)
+    return flat
+
+
+def overview(records: list[Record], output: Path) -> dict:
+    """Everything about configs that the page shows.
+
+    Returns:
+        "methods": names; "differences": rows [key, value of each method] where methods differ;
+        "runs": {method: [(directory, command, config.yaml's text or None, what differs from the first run)]}.
+    """
+    groups = by_method(records)
+    values, runs = {}, {}
+    for name, members in groups.items():
+        seen: dict[str, list[str]] = {}
+        runs[name] = []
+        first: dict[str, str] | None = None
+        for record in members:
+            text, flat = read(record.directory)
+            for key, value in flat.items():
+                if key not in OF_A_RUN and value not in seen.setdefault(key, []):
+                    seen[key].append(value)
+            changed = [] if first is None else _changes(first, flat)
+            runs[name].append((_relative(record, output), text if first is None else None, changed))
+            first = flat if first is None else first
+        values[name] = {key: " / ".join(sorted(found, key=_natural)) for key, found in seen.items()}
+    keys = sorted({key for of_method in values.values() for key in of_method})
+    rows = [[key, *(values[name].get(key, NONE) for name in groups)] for key in keys]
+    return {"methods": list(groups), "differences": [row for row in rows if len(set(row[1:])) > 1], "runs": runs}
+
+
+def _natural(value: str) -> tuple[int, str]:
+    return (len(value), value) if value.isdigit() else (0, value)
+
+
+def _changes(first: dict[str, str], other: dict[str, str]) -> list[str]:
+    keys = sorted(first.keys() | other.keys())
+    kept = [key for key in keys if key not in ("OUTPUT_DIR", "DATASET.ROOT")]
+    return [f"{key} {other.get(key, NONE)}" for key in kept if first.get(key) != other.get(key)]
+
+
+def _relative(record: Record, output: Path) -> str:
+    return record.directory.relative_to(output).as_posix()
+
+
+def versions(records: list[Record]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """(what, [(version, number of runs that say so)]) for the project's commit, the packages and the devices."""
+    rows = []
+    for name in (*VERSIONS, "device", "precision", "backbone"):
+        told = (record.result.get("versions", {}) if name in VERSIONS else record.result for record in records)
+        rows.append((name, Counter(str(said.get(name) or "unknown") for said in told).most_common()))
+    return rows

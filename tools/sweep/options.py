@@ -1,0 +1,113 @@
+"""The command lines of the programs that run plans."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from upt_clip import cache, cli, config_files
+from upt_clip.tools.sweep.protocols import PROTOCOLS
+
+KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
+DEMO = ("emoji", "16", "--trainer", "CoOp VPT UPT")
+ABOUT = {
+    "train": ("DATASET|PHOTOS [SHOTS]", "Few-shot runs of one data set, zero-shot CLIP beside them, and their table."),
+    "base2new": ("DATASET", "Trains on the first half of the classes, tests on both halves, and prints the table."),
+    "domain_generalization": ("", "Trains on the source, tests on its shifted versions, and prints the table."),
+    "cross_dataset": ("", "Trains on the source, tests on the other data sets, and prints the table."),
+    "reproduce": (
+        f"{{{'|'.join(PROTOCOLS)}}}",
+        "All runs of a protocol and their table. What is done is skipped, a killed run goes on, failures are listed.",
+    ),
+}
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The options of a script, whose name is the first word: words as lists, `opts` the config keys and values."""
+    script, *rest = argv or ["reproduce"]
+    if script == "demo":
+        script, rest = "train", [*DEMO, *rest]
+    positionals, description = ABOUT[script]
+    parser = cli.Parser(
+        prog=f"upt-clip {script}",
+        description=f"{description} DRY_RUN=1 prints the commands and runs nothing.",
+        usage=f"%(prog)s {positionals}{' ' if positionals else ''}[options] [KEY VALUE ...]",
+        epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
+        f"Data sets: {', '.join(config_files.dataset_names())}, or a folder of pictures below --root.",
+    )
+    add = parser.add_argument
+    parser.set_defaults(script=script, protocol=script, datasets=[], shots=[])
+    if script == "train":
+        parser.set_defaults(protocol="few_shot")
+    if script in ("train", "base2new"):
+        several = {}  # one quoted word, since positional words may follow
+        add("datasets", metavar="DATASET", nargs=1, help="e.g. emoji (needs no download), oxford_pets, my_photos")
+    else:
+        several = {"nargs": "+"}
+    if script == "train":
+        add("number", metavar="SHOTS", nargs="?", help="pictures a class to train on; the paper: 1, 2, 4, 8, 16")
+    add("--shots", **several, help='default: 16; few_shot: "1 2 4 8 16"')
+    if script == "reproduce":
+        add("protocol", metavar="PROTOCOL", choices=PROTOCOLS, help=", ".join(PROTOCOLS))
+        add("--datasets", **several, help="default: the paper's as far as they are below --root, else emoji")
+    if script in ("domain_generalization", "cross_dataset", "reproduce"):
+        add("--source", dest="datasets", **several, help="imagenet or emoji; default: imagenet if it is below --root")
+    add("--trainer", "--trainers", dest="trainers", **several, help='e.g. UPT, or several: "CoOp VPT UPT"')
+    add("--seeds", **several, default="1 2 3", help='default: "1 2 3"')
+    add("--cfg", default="", help="name of a YAML in configs/trainers/TRAINER, or a backbone such as vit_b32")
+    add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
+    add("--output", default="output", help="folder of the runs (default: ./output)")
+    add("--workers", type=int, default=1, metavar="N", help="runs at a time on a CPU, which share its cores")
+    add("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
+    add("--launcher", choices=("local", "slurm", "submitit-local"), default="local", help="slurm: as jobs of a cluster")
+    add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, e.g. partition=gpu timeout_min=120")
+    add("--no-cache", action="store_true", help="as of train.py: nothing comes from the cache or goes to it")
+    add("--verbose", action="store_true", help="show the runs' own lines")
+    words, opts = _config_keys(rest)
+    args, others = parser.parse_known_args(words)
+    if unknown := [word for word in others if word.startswith("-")]:
+        parser.error(f"unknown option {unknown[0]}; -h lists all")
+    args.opts = [*others, *opts]
+    args.trainers = _words(args.trainers)
+    if script not in ("train", "base2new"):  # there, one folder of pictures, whose name may have a blank
+        args.datasets = _words(args.datasets)
+    args.seeds = _numbers(args.seeds, "--seeds")
+    args.shots = _numbers(getattr(args, "number", None) or args.shots, "SHOTS")
+    args.gpus = args.gpus.replace(",", " ").split()
+    if args.no_cache:
+        cache.switch_off()
+    if args.workers < 1:
+        raise ValueError(f"--workers is {args.workers}, choose 1 or more")
+    if args.gpus and args.workers > 1:
+        raise ValueError("--gpus runs one run a GPU at a time: leave --workers out")
+    if args.launcher != "local" and (args.gpus or args.workers > 1):
+        raise ValueError("--workers and --gpus are for this machine: with --launcher slurm use --slurm gpus_per_node=1")
+    args.root = str(_absolute(args.root or os.environ.get("DATA", "") or "data"))
+    args.output = _absolute(args.output)
+    return args
+
+
+def _config_keys(words: list[str]) -> tuple[list[str], list[str]]:
+    """Splits config keys and their values off, so that an option with several words does not swallow them."""
+    rest, pairs = [], []
+    while words:
+        n = 2 if KEY.fullmatch(words[0]) else 1
+        (pairs if n == 2 else rest).extend(words[:n])
+        words = words[n:]
+    return rest, pairs
+
+
+def _words(values: str | list[str] | None) -> list[str]:
+    text = values if isinstance(values, str) else " ".join(values or [])
+    return text.replace(",", " ").split()
+
+
+def _numbers(values: str | list[str] | None, option: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(values)]
+    except ValueError:
+        raise ValueError(f'{option} is "{" ".join(_words(values))}", give whole numbers like "1 2 3"') from None
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()

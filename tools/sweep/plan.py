@@ -1,0 +1,112 @@
+"""A run of train.py: its command line and its directory."""
+
+import difflib
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from upt_clip import cache
+from upt_clip.config_files import config_file, dataset_file, dataset_names
+
+# CoCoOp's authors train 10 epochs whatever the data and shots, and a linear probe has none: their configs say it all.
+FIXED_SCHEDULE = ("CoCoOp", "LinearProbe")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of train.py, which fills `directory`.
+
+    `shots` is None for zero-shot CLIP, which draws and trains nothing, and `epochs` is None where the config's own
+    number is taken. A run with a `source` trains nothing: it tests the prompts of that run.
+    """
+
+    directory: Path
+    dataset: str
+    trainer: str
+    cfg: str
+    root: str
+    shots: int | None = None
+    seed: int = 1
+    epochs: int | None = None
+    classes: str = "all"
+    opts: list[str] = field(default_factory=list)
+    source: "Run | None" = None
+
+    @property
+    def label(self) -> str:
+        parts = [self.dataset, *([] if self.classes == "all" else [f"({self.classes})"]), self.trainer, self.cfg]
+        parts += variant(self.opts)
+        if self.shots is not None:
+            parts += [shots_text(self.shots), f"seed {self.seed}"]
+        return " ".join(parts)
+
+    def arguments(self) -> list[str]:
+        """What follows `upt-clip run` or `train.py` on the command line."""
+        options = ["--root", self.root, "--seed", str(self.seed), "--trainer", self.trainer]
+        keys: list[str] = []
+        if dataset_file(self.dataset).is_file():
+            options += ["--dataset-config-file", _from_here(dataset_file(self.dataset))]
+        else:
+            keys += ["DATASET.NAME", "FolderDataset", "DATASET.FOLDER", self.dataset]
+        options += ["--config-file", _from_here(config_file(self.trainer, self.cfg))]
+        options += ["--output-dir", str(self.directory)]
+        options += ["--eval-only", "--model-dir", str(self.source.directory)] if self.source else []
+        options += ["--no-cache"] if cache.is_off() else []
+        keys += ["DATASET.NUM_SHOTS", str(self.shots)] if self.shots else []
+        keys += ["DATASET.SUBSAMPLE_CLASSES", self.classes] if self.classes != "all" else []
+        keys += ["OPTIM.MAX_EPOCH", str(self.epochs)] if self.epochs else []
+        return [*options, *keys, *self.opts]
+
+    @property
+    def command(self) -> str:
+        """The line to type in this folder."""
+        return shlex.join(["python", "-m", "upt_clip", "run", *self.arguments()])
+
+
+def _from_here(path: Path) -> str:
+    """The path as short as it can be told in the working directory."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def shots_text(shots: int) -> str:
+    """ "1 shot", "2 shots" """
+    return f"{shots} shot{'s' * (shots > 1)}"
+
+
+def epochs(trainer: str, cfg: str, dataset: str, shots: int) -> int | None:
+    """CoOp's schedule: the config's MAX_EPOCH for 8 shots and more, half for 2 and 4, a quarter for 1 and ImageNet.
+
+    That is 200, 100 and 50 epochs for the paper's configs. The base-to-new scripts of UPT's authors, at 16 shots, ask
+    for the same: 200 epochs, on ImageNet 50. None for trainers whose config has the only schedule they were given.
+    """
+    if trainer in FIXED_SCHEDULE:
+        return None
+    most = yaml.safe_load(config_file(trainer, cfg).read_text())["OPTIM"]["MAX_EPOCH"]
+    share = 4 if shots == 1 or dataset == "imagenet" else 2 if shots <= 4 else 1
+    return max(1, most // share)
+
+
+def variant(opts: list[str]) -> list[str]:
+    """A folder name for config keys that were changed, e.g. "MIXER-joint"; none if there are none."""
+    if not opts:
+        return []
+    name = "_".join(f"{key.split('.')[-1]}-{value}" for key, value in zip(opts[::2], opts[1::2], strict=True))
+    readable = re.sub(r"[^\w.+-]+", "-", name)
+    if readable == name and len(name) <= 80:
+        return [name]
+    return [f"{readable[:60].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"]
+
+
+def check_dataset(dataset: str, root: str) -> None:
+    """Raises ValueError unless `dataset` has a YAML or is a folder of pictures below the data root."""
+    if dataset_file(dataset).is_file() or (Path(root).expanduser() / dataset).is_dir():
+        return
+    near = difflib.get_close_matches(dataset, dataset_names(), n=1)
+    raise ValueError(
+        f'unknown data set "{dataset}"{f" (did you mean {near[0]}?)" if near else ""}: use one of '
+        f"{', '.join(dataset_names())}, or a folder of pictures below {root} (--root)"
+    )

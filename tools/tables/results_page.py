@@ -1,0 +1,82 @@
+"""Fills the tables of a page, each made by the command that stands above it.
+
+    python -m upt_clip.tools.tables.results_page docs/RESULTS.md README.md
+
+A block of a Markdown page looks so; what is between the two comments is replaced:
+
+    <!-- made by: bash scripts/upt/reproduce.sh base2new --datasets emoji -->
+    <!-- end -->
+
+A command of scripts/upt is run first, as far as its runs are not done (--no-run: only what is there counts), and gives
+its table. `python -m tools.NAME ...` gives what it prints.
+"""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from upt_clip import cli
+from upt_clip.tools.sweep.commands import parse_args, planned, print_failures, run_all, summary
+from upt_clip.tools.sweep.plan import ROOT
+
+BLOCK = re.compile(r"(<!-- made by: (?P<command>[^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+SCRIPT = re.compile(r"bash scripts/upt/(\w+)\.sh")
+TOOL = re.compile(r"python -m (tools\.\w+)")
+
+
+def fill(page: str, make: Callable[[str], str]) -> str:
+    """The page with each block's content replaced by `make(command)`."""
+    return BLOCK.sub(lambda m: f"{m[1]}```bash\n{m['command']}\n```\n\n{make(m['command'])}\n\n{m[3]}", page)
+
+
+def made_by(command: str, options: list[str], run: bool = True) -> str:
+    """What a command of this project says, as Markdown.
+
+    Args:
+        options: added to a script's command line, e.g. ["--workers", "2"].
+        run: run what the script's plan lacks.
+
+    Raises:
+        ValueError: no command of this project, or some of its runs failed or are missing.
+    """
+    words = shlex.split(command)
+    if match := SCRIPT.match(command):
+        args = parse_args([match[1], *words[2:], *options])
+        runs = planned(args)
+        if run and (failures := run_all(args, runs)):
+            print_failures(failures)
+        if missing := [r.label for r in runs if not (r.directory / "result.json").is_file()]:
+            raise ValueError(f"{len(missing)} of {len(runs)} runs of `{command}` are not done ({missing[0]}, ...)")
+        return summary(args, runs, "md")
+    if match := TOOL.match(command):
+        return f"```text\n{_printed(command, match[1], words[3:]).rstrip()}\n```"
+    raise ValueError(f'a block is made by "{command}": give a script of scripts/upt or python -m tools.NAME')
+
+
+def _printed(command: str, module: str, words: list[str]) -> str:
+    ended = subprocess.run([sys.executable, "-m", module, *words], cwd=ROOT, capture_output=True, text=True)
+    if ended.returncode:
+        raise ValueError(f"`{command}` ended with exit status {ended.returncode}: {ended.stderr.strip()[-300:]}")
+    return ended.stdout
+
+
+def main() -> None:
+    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="Markdown files, which are rewritten")
+    parser.add_argument("--no-run", action="store_true", help="fill in what is there and run nothing")
+    parser.add_argument("--workers", default="1", help="runs at a time on a CPU")
+    parser.add_argument("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
+    args = parser.parse_args()
+    options = ["--workers", args.workers, *(["--gpus", args.gpus] if args.gpus else [])]
+    for page in args.pages:
+        text = fill(page.read_text(), lambda command: made_by(command, options, run=not args.no_run))
+        page.write_text(text)
+        print(f"{page}: {len(BLOCK.findall(text))} blocks")
+
+
+if __name__ == "__main__":
+    cli.run(main, stopped="Stopped; the same command goes on from here.")

@@ -1,0 +1,40 @@
+"""How every command line ends: what a user can put right is one line and exit status 2, never a traceback."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from .messages import one_line
+
+USER_ERROR = 2  # the exit status that says: you must change something
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are raised, to end as all errors do, without the usage of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; -h lists all options")
+
+
+def run(main: Callable[[], int | None], stopped: str = "Stopped") -> NoReturn:
+    """Ends the process with the exit status of `main`; `stopped` is said after Ctrl-C."""
+    sys.exit(status(main, stopped))
+
+
+def status(main: Callable[[], int | None], stopped: str = "Stopped", hint: str = "", debug: bool = False) -> int:
+    """The exit status of `main`. `hint` stands behind an error; with `debug` the error is raised."""
+    try:
+        return main() or 0
+    except BrokenPipeError:  # the reader has left, as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError, FloatingPointError) as error:
+        if debug:
+            raise
+        print(f"error: {one_line(error)}{hint}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130

@@ -1,0 +1,113 @@
+"""Puts right what `dassl` and `clip` need to be imported in today's environments, whoever imports them, in any order.
+
+* Where no `dassl` is found, the subset in toolbox/ is: its folder comes last in the import path.
+* Dassl.pytorch asks for `gdown`, `wilds` and `pandas` when it is imported, for downloads and three data sets that
+  nothing here uses. Where they are missing, a stand-in takes their place for that moment.
+* OpenAI's `clip` takes one module from `pkg_resources`, which setuptools 82 no longer has.
+
+`dassl_compat` repairs what Dassl.pytorch does wrong afterwards. This module is light: it imports neither of them.
+"""
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+WILDS_DATASETS = "dassl.data.datasets.dg.wilds"  # FMoW, IWildCam, Camelyon17
+
+
+class _Absent(ModuleType):
+    """In the place of a package that is not there: any use of it says so."""
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ImportError(f"this needs the package {self.__name__}: pip install {self.__name__}")
+
+
+def _is_missing(package: str) -> bool:
+    return package not in sys.modules and importlib.util.find_spec(package) is None
+
+
+@contextlib.contextmanager
+def _standing_in(guest: str) -> Iterator[None]:
+    """What a package finds while it is imported."""
+    modules: dict[str, ModuleType] = {}
+    if guest == "clip":
+        import packaging.version
+
+        modules["pkg_resources"] = ModuleType("pkg_resources")
+        modules["pkg_resources"].packaging = packaging
+    elif guest == "dassl" and _is_missing("gdown"):
+        modules["gdown"] = _Absent("gdown")
+    modules = {name: module for name, module in modules.items() if name not in sys.modules}
+    if guest == "dassl" and (_is_missing("wilds") or _is_missing("pandas")):
+        # in the place of the data sets, not of the packages: others ask for those, and must see that they are missing
+        sys.modules.setdefault(WILDS_DATASETS, ModuleType(WILDS_DATASETS))
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in modules.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+class _Prepared(Loader):
+    """Loads a package as its own loader does, with the stand-ins that it needs, and repairs it."""
+
+    def __init__(self, loader: Loader):
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self.loader
+        if module.__spec__:
+            module.__spec__.loader = self.loader
+        with _standing_in(module.__name__):
+            self.loader.exec_module(module)
+            if module.__name__ == "dassl":
+                _repair()
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, toolbox: Path):
+        self.toolbox, self.looking = str(toolbox), False
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        if fullname not in ("dassl", "clip") or self.looking:
+            return None
+        self.looking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+            if spec is None and fullname == "dassl":
+                sys.path.append(self.toolbox)
+                spec = importlib.util.find_spec(fullname)
+        finally:
+            self.looking = False
+        if spec and spec.loader:
+            spec.loader = _Prepared(spec.loader)
+        return spec
+
+
+def prepare(toolbox: Path) -> None:
+    """Has the first import of `dassl` and of `clip` put right; a `dassl` that is there already is repaired at once.
+
+    Args:
+        toolbox: the folder of the `dassl` that is taken where there is no other.
+    """
+    sys.meta_path.insert(0, _Finder(toolbox))
+    if "dassl" in sys.modules:
+        _repair()
+
+
+def _repair() -> None:
+    from . import dassl_compat
+
+    dassl_compat.repair()
