@@ -13,25 +13,26 @@ endif
 endif
 PY ?= $(VENV)/bin/python
 STAMP = $(dir $(PY))../.upt-setup
-export PYTHONWARNINGS ?= ignore:pkg_resources is deprecated
+# 1 where `clip` is there, but not from PyPI's package: it stays
+FOREIGN_CLIP = 'import importlib.util as u, importlib.metadata as m; print("1" if u.find_spec("clip") and not [*m.distributions(name="clip-anytorch")] else "")'
 
 .PHONY: setup demo results browser fuzz test soak lint format clean
 setup: $(STAMP)
 
-TOOLBOX = $(wildcard toolbox/*.py toolbox/dassl/*.py toolbox/dassl/*/*.py toolbox/dassl/*/*/*.py)
-
-$(STAMP): setup.py tools/install.py $(TOOLBOX)
+$(STAMP): setup.py upt_clip/__init__.py
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) tools/install.py
+	$(if $(UPT_TORCH),$(PY) -m pip install $(UPT_TORCH))
+	@$(PY) -m pip list --format=freeze --exclude upt-clip > $(STAMP).there
+	UPT_KEEP_CLIP=$$($(PY) -c $(FOREIGN_CLIP)) $(PY) -m pip install --constraint $(STAMP).there -e .[dev]
 	@touch $(STAMP)
 
 demo: setup
-	PYTHON=$(PY) bash scripts/upt/main.sh emoji 16 --trainer "CoOp VPT UPT"
+	$(PY) -m upt_clip demo
 
 results: setup  # runs all that docs/RESULTS.md shows, an hour or so on 2 cores, and fills in tables and pictures
-	$(PY) -m upt_clip.tools.tables.results_page README.md docs/RESULTS.md
-	$(PY) -m upt_clip.tools.tables.plot output --out docs/pictures
+	$(PY) -m upt_clip.tools.sweep.results_page README.md docs/RESULTS.md
+	$(PY) -m upt_clip plot output --out docs/pictures
 
 browser: setup  # a Chromium for the tests of the report's page
 	$(PY) -m tests.browser

@@ -1,5 +1,8 @@
 """Datasets in CoOp's layout; importing this package registers all of them with Dassl."""
 
+if __name__ != "upt_clip.datasets":
+    raise ImportError("import it as upt_clip.datasets: under a second name all of it would be loaded twice")
+
 from . import (  # noqa: F401
     caltech101,
     dtd,
@@ -20,8 +23,5 @@ from . import (  # noqa: F401
     ucf101,
 )
 from .config import extend_cfg
-
-if __name__ != "upt_clip.datasets":
-    raise ImportError("import it as upt_clip.datasets: under a second name all of it would be loaded twice")
 
 __all__ = ["extend_cfg"]

@@ -2,11 +2,12 @@
 
 import signal
 
+import upt_clip  # noqa: F401  (first: any test file may import dassl and clip)
+
+# isort: split
 import pytest
 import torch
 from clip.model import CLIP
-
-from upt_clip import dassl_compat  # noqa: F401  (before any test file imports dassl)
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,65 +15,121 @@ ROOT = Path(__file__).parents[1]
 METHOD_FILES = [p for p in (ROOT / "trainers").glob("*.py") if p.stem not in ("__init__", "templates")]
 
 
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports, relative ones as they stand."""
+def module_name(path: Path) -> str:
+    """The one name that a file is imported by."""
+    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    return name if name.split(".")[0] in ("upt_clip", "tests", "train") else f"upt_clip.{name}"
+
+
+def arrows(path: Path) -> set[str]:
+    """The modules that a file imports, and what it takes from packages, by their whole names."""
+    own = module_name(path).split(".")
+    package = own if path.stem == "__init__" else own[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add("." * node.level + (node.module or ""))
-            if node.level and not node.module:
-                found |= {"." * node.level + alias.name for alias in node.names}
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
     return found
 
 
-def test_methods_do_not_import_each_other():
+def files(folder: str) -> list[Path]:
+    return [path for path in (ROOT / folder).rglob("*.py") if "build" not in path.parts]
+
+
+def is_below(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(folder + ".")
+
+
+# Each floor and those that it may stand on, beside itself and what comes from outside.
+FLOORS = {
+    "trainers.core.clip": [],
+    "trainers.core.runs": ["trainers.core.clip"],
+    "trainers.core.training": ["trainers.core.clip", "trainers.core.runs"],
+    "trainers.core.testing": ["trainers.core.clip", "trainers.core.runs", "trainers.core.training"],
+    "trainers": [],
+    "datasets": [],
+    "tools.tables": [],
+    "tools.sweep": ["tools.tables", "trainers.core", "datasets", "train"],
+    "tools.report": ["tools.tables"],
+    "tools.bench": ["tools.tables", "trainers", "datasets", "train"],
+    "tools.use": ["trainers", "datasets", "train"],
+    "tools.data": ["datasets"],
+    "tools.emoji": ["trainers.core"],
+}
+ALSO = {"tools/tables/variance.py": ["trainers", "train", "datasets"]}  # it computes features
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_arrows_point_down(floor):
+    for path in files(floor.replace(".", "/")):
+        allowed = [floor, *FLOORS[floor], *ALSO.get(path.relative_to(ROOT).as_posix(), [])]
+        for name in arrows(path):
+            if is_below(name, "upt_clip") and name.split(".")[1:2] != []:
+                inside = name.removeprefix("upt_clip.")
+                ground = inside.split(".")[0] not in ("trainers", "datasets", "tools", "train", "__main__")
+                assert ground or any(is_below(inside, one) for one in allowed), f"{path} imports {name}"
+
+
+def test_the_ground_floor_knows_nothing_above_it():
+    for path in files("upt_clip"):
+        if path.name not in ("__main__.py", "train.py", "__init__.py"):  # the doors
+            above = [
+                n for n in arrows(path) for one in ("trainers", "datasets", "tools") if is_below(n, f"upt_clip.{one}")
+            ]
+            assert not above, path
+
+
+def test_methods_do_not_import_each_other_and_know_only_the_face_of_core():
     methods = {path.stem for path in METHOD_FILES}
     for path in METHOD_FILES:
-        assert not {name for name in imports(path) if name.lstrip(".") in methods}, path
+        known = {
+            name.removeprefix("upt_clip.trainers.") for name in arrows(path) if name.startswith("upt_clip.trainers.")
+        }
+        assert not {name.split(".")[0] for name in known} & methods, path
+        assert not {name for name in known if name.startswith("core.") and name.split(".")[1] in FACES}, path
 
 
-def test_core_knows_no_method_and_datasets_and_trainers_do_not_know_each_other():
+FACES = {path.stem for path in (ROOT / "trainers/core").iterdir() if path.stem != "__init__"}
+
+
+def test_core_knows_no_method():
     names = {method.__name__ for method in trainers.METHODS}
-    for path in (ROOT / "trainers/core").glob("*.py"):
+    for path in files("trainers/core"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         code = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         code |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert not code & names, path
-        assert not any(name.startswith("..") for name in imports(path)), path
-    for folder, other in (("trainers", "datasets"), ("datasets", "trainers"), ("toolbox", "trainers")):
-        for path in (ROOT / folder).rglob("*.py"):
-            roots = {name.split(".")[0] for name in imports(path) if not name.startswith(".")}
-            assert not roots & {other, "tools", "train"}, path
+        assert not any(is_below(name, f"upt_clip.trainers.{one.stem}") for name in arrows(path) for one in METHOD_FILES)
+
+
+def test_the_toolbox_stands_alone():
+    for path in files("toolbox"):
+        names = {name for name in arrows(path) if not is_below(name, "upt_clip.toolbox")}
+        assert not {name.split(".")[0] for name in names} & {"upt_clip", "clip"}, path
 
 
 def test_towers_need_neither_dassl_nor_a_clip_package():
     for name in ("encoders.py", "prompted_clip.py"):
-        assert not {n.split(".")[0] for n in imports(ROOT / "trainers/core" / name)} & {"dassl", "clip", "dassl_compat"}
+        found = arrows(ROOT / "trainers/core/clip" / name)
+        assert not {n.split(".")[0] for n in found} & {"dassl", "clip"}
 
 
-def test_dassl_is_put_right_before_it_is_imported():
-    """Dassl.pytorch as it is needs packages and a PyTorch that few have: `dassl_compat` comes first, in every file."""
-    users = 0
-    for path in (ROOT / "train.py", *(ROOT / "tools").rglob("*.py")):
-        first_line = {}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-                for top in {name.split(".")[0] for name in names}:
-                    first_line[top] = min(node.lineno, first_line.get(top, node.lineno))
-        if "dassl" in first_line:
-            users += 1
-            # each of these imports dassl_compat before all else
-            makers = [first_line[top] for top in ("dassl_compat", "datasets", "trainers", "train") if top in first_line]
-            assert makers and min(makers) < first_line["dassl"], path
-    assert users >= 5
+def test_nothing_is_loaded_under_a_second_name():
+    code = "import sys, upt_clip.train, upt_clip.tools.sweep.commands; print(*{n.split('.')[0] for n in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"trainers", "datasets", "tools", "train"}
+    for name in ("trainers", "datasets", "tools"):
+        done = subprocess.run([sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True)
+        assert f"import it as upt_clip.{name}" in done.stderr.splitlines()[-1]
 
 
 def test_only_the_loader_imports_a_clip_package():
-    users = [p for p in (ROOT / "trainers").rglob("*.py") if {"clip"} & {n.split(".")[0] for n in imports(p)}]
-    assert [path.name for path in users] == ["clip_loader.py"]
+    users = [p.name for p in files("trainers") if "clip" in {name.split(".")[0] for name in arrows(p)}]
+    assert users == ["loader.py"]
 
 
 CONFIGS = sorted((ROOT / "configs/trainers").rglob("*.yaml"))
@@ -105,41 +160,3 @@ def test_scripts_name_files_that_exist():
     for path in texts:
         for name in named.findall(path.read_text().replace("../", "")):
             assert (ROOT / name).is_file() or "mine" in name.lower(), f"{path.name} names {name}"
-
-
-def test_the_wheel_has_one_name_of_its_own(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        str(tmp_path),
-        ".",
-    ]
-    copy = tmp_path / "copy"
-    _copy_tracked(copy)
-    subprocess.run(command, cwd=copy, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    tops = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
-    assert tops == {"upt", "dassl_compat.py", "upt_cache.py", "upt_files.py"}
-    for needed in ("upt/datasets/emoji.py", "upt/assets/emoji/split_Emoji.json", "upt/trainers/core/encoders.py"):
-        assert needed in names
-    assert any(name.startswith("upt/assets/emoji/noto/") for name in names) and "upt/assets/pocket/pocket.pt" in names
-
-
-def _copy_tracked(target: Path) -> None:
-    """The files a clone has, without the build leftovers of this folder."""
-    import shutil
-
-    modules = "dassl_compat.py", "upt_cache.py", "upt_files.py"
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", *modules):
-        target.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    for name in ("trainers", "datasets", "assets", "configs"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))

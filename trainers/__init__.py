@@ -3,6 +3,9 @@
 A new method is one file here, one line below and one YAML (docs/ADD_A_TRAINER.md).
 """
 
+if __name__ != "upt_clip.trainers":
+    raise ImportError("import it as upt_clip.trainers: under a second name all of it would be loaded twice")
+
 from yacs.config import CfgNode
 
 from .cocoop import CoCoOp
@@ -12,9 +15,6 @@ from .linear_probe import LinearProbe
 from .upt import UPT
 from .vpt import VPT
 from .zsclip import ZeroshotCLIP
-
-if __name__ != "upt_clip.trainers":
-    raise ImportError("import it as upt_clip.trainers: under a second name all of it would be loaded twice")
 
 __all__ = ["METHODS", "CoCoOp", "CoOp", "LinearProbe", "Predictor", "UPT", "VPT", "ZeroshotCLIP", "extend_cfg", "load"]
 

@@ -14,8 +14,7 @@ from dassl.engine import TRAINER_REGISTRY
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from .core import Prompts, PromptTrainer, Sentences, template_sentences
-from .core.testing.feature_cache import image_features
+from .core import Prompts, PromptTrainer, Sentences, image_features, template_sentences
 from .templates import template
 
 COARSE = tuple(10.0**k for k in range(-2, 7))  # inverse strengths C, tried first

@@ -8,8 +8,16 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
-from .core import Prompts, PromptTrainer, Sentences, context_sentences, word_embeddings
-from .core.clip.checks import check_depth, check_range, require_vit
+from .core import (
+    Prompts,
+    PromptTrainer,
+    Sentences,
+    check_depth,
+    check_range,
+    context_sentences,
+    require_vit,
+    word_embeddings,
+)
 
 
 class AttentionMixer(nn.Module):

@@ -8,8 +8,7 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
-from .core import Prompts, PromptTrainer, Sentences, template_sentences
-from .core.clip.checks import check_depth, check_range, require_vit
+from .core import Prompts, PromptTrainer, Sentences, check_depth, check_range, require_vit, template_sentences
 from .templates import template
 
 

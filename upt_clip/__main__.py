@@ -1,5 +1,6 @@
 """The command `upt-clip`, which is also `python -m upt_clip`: a program's name, then the program's own words."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -42,6 +43,9 @@ def usage() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status of a command line."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
     words = sys.argv[1:] if argv is None else argv
     name = words[0] if words else "-h"
     if name in ("-h", "--help"):

@@ -78,6 +78,17 @@ def dataset_names() -> list[str]:
     return sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
 
 
+def check_dataset(dataset: str, root: str) -> None:
+    """Raises ValueError unless `dataset` has a YAML or is a folder of pictures below the data root."""
+    if dataset_file(dataset).is_file() or (Path(root).expanduser() / dataset).is_dir():
+        return
+    near = difflib.get_close_matches(dataset, dataset_names(), n=1)
+    raise ValueError(
+        f'unknown data set "{dataset}"{f" (did you mean {near[0]}?)" if near else ""}: use one of '
+        f"{', '.join(dataset_names())}, or a folder of pictures below {root} (--root)"
+    )
+
+
 def config_file(trainer: str, cfg: str) -> Path:
     """Path of configs/trainers/TRAINER/CFG.yaml.
 

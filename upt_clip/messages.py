@@ -1,4 +1,4 @@
-"""What messages to users share: the name that was meant, and one line that fits a screen."""
+"""What messages to users share: the name that was meant, one line that fits a screen, "1 shot" and "2 shots"."""
 
 import difflib
 import re
@@ -21,3 +21,8 @@ def one_line(error: BaseException) -> str:
         text = re.sub(r"^[\w.]+: ", "", text.strip().splitlines()[-1])
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+def shots_text(shots: int) -> str:
+    """ "1 shot", "2 shots" """
+    return f"{shots} shot{'s' * (shots > 1)}"

@@ -1,4 +1,4 @@
-"""Trains and tests prompts for CLIP; the options are CoOp's. `python train.py -h` lists them.
+"""Trains and tests prompts for CLIP; the options are CoOp's. `upt-clip run` is the same as `python train.py`.
 
     python train.py --root DATA --seed 1 --trainer UPT --dataset-config-file configs/datasets/oxford_pets.yaml \\
         --config-file configs/trainers/UPT/vit_b16_paper.yaml --output-dir output/pets DATASET.NUM_SHOTS 16
@@ -27,7 +27,7 @@ from upt_clip.trainers.core.runs.config_check import check_config, leaves
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--output-dir", default="", help="where the run goes; a run that was killed goes on from there")
@@ -207,4 +207,8 @@ def cli(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     goes_on = any(word.startswith("--output-dir") for word in words)
     stopped = "Stopped" + ("; the same command goes on after the last finished epoch" if goes_on else "")
-    return status(lambda: main(parse_args(words)), stopped, " (--debug shows where)", debug="--debug" in words)
+    before, sys.argv = sys.argv, ["train.py", *words]  # result.json says what was asked for, through whichever door
+    try:
+        return status(lambda: main(parse_args(words)), stopped, " (--debug shows where)", debug="--debug" in words)
+    finally:
+        sys.argv = before

@@ -187,7 +187,7 @@ def test_cocoops_published_checkpoints(world, trained, tmp_path):
 
 def test_their_folder_itself_says_how_to_make_a_run_of_it(end_tool, tmp_path):
     published_by_coop(tmp_path / "theirs", ctx=CTX)
-    ended = end_tool(predict.main, "--checkpoint", tmp_path / "theirs", "--images", "a.jpg")
+    ended = end_tool(predict.main, tmp_path / "theirs", "a.jpg")
     ended.refused("no run in", "no config.yaml", "--eval-only --model-dir", "--output-dir")
 
 
@@ -214,7 +214,7 @@ def test_prompts_with_a_bad_header(copy_of, end_tool, tmp_path, case):
     path.write_bytes(path.read_bytes()[:-10] if content is None else content)
     (tmp_path / "a.jpg").write_bytes(picture(0))
     for checkpoint in (run, path):
-        end_tool(predict.main, "--checkpoint", checkpoint, "--images", tmp_path / "a.jpg").refused(words, str(path))
+        end_tool(predict.main, checkpoint, tmp_path / "a.jpg").refused(words, str(path))
 
 
 FACTS = {
@@ -234,7 +234,7 @@ def test_prompts_whose_facts_are_none(copy_of, end_tool, tmp_path, case):
     save_file({"ctx": CTX}, path, {"upt": facts})
     (tmp_path / "a.jpg").write_bytes(picture(0))
     for checkpoint in (path.parent, path):
-        end_tool(predict.main, "--checkpoint", checkpoint, "--images", tmp_path / "a.jpg").refused(words, str(path))
+        end_tool(predict.main, checkpoint, tmp_path / "a.jpg").refused(words, str(path))
 
 
 @pytest.mark.parametrize("trainer", ["CoOp", "CoCoOp", "VPT", "UPT", "LinearProbe"])
@@ -259,7 +259,7 @@ def test_the_file_alone_is_enough(trained, tmp_path, end_tool, trainer):
     whole, alone = trainers.load(trained[trainer]), trainers.load(tmp_path / PROMPTS)
     assert alone.classnames == whole.classnames
     torch.testing.assert_close(alone.predict(tmp_path / "a.jpg"), whole.predict(tmp_path / "a.jpg"))
-    ended = end_tool(predict.main, "--checkpoint", tmp_path / PROMPTS, "--images", tmp_path / "a.jpg", "--epoch", 1)
+    ended = end_tool(predict.main, tmp_path / PROMPTS, tmp_path / "a.jpg", "--epoch", 1)
     ended.refused("has no epochs", "output directory")
 
 

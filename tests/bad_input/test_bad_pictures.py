@@ -111,7 +111,7 @@ def test_what_cannot_be_read_ends_the_training_with_its_name(world, kind):
 def test_what_cannot_be_read_is_named_by_predict_which_goes_on(trained, end_tool, tmp_path, kind):
     (tmp_path / "bad.jpg").write_bytes(UNREADABLE[kind][0])
     (tmp_path / "good.jpg").write_bytes(JPEG)
-    ended = end_tool(predict.main, "--checkpoint", trained["CoOp"], "--images", tmp_path)
+    ended = end_tool(predict.main, trained["CoOp"], tmp_path)
     assert ended.status == 1 and "Traceback" not in ended.err
     assert len(ended.out.splitlines()) == 1 and ended.out.startswith(f"{tmp_path}/good.jpg\t")
     (line,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]

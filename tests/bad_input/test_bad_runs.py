@@ -10,10 +10,10 @@ from upt_clip.tools.tables import plot, table
 from upt_clip.tools.use import attention, export, nearest_words, predict, rerun
 
 LOADING = {
-    "predict": (predict.main, lambda run, image: ["--checkpoint", run, "--images", image]),
+    "predict": (predict.main, lambda run, image: [run, image]),
     "export": (export.main, lambda run, image: [run]),
     "nearest_words": (nearest_words.main, lambda run, image: [run]),
-    "attention": (attention.main, lambda run, image: [run, "--images", image]),
+    "attention": (attention.main, lambda run, image: [run, image]),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_config_in_the_output_folder_of_a_training(world):
 
 def test_class_names_that_are_wrong(trained, end_tool, image, tmp_path):
     (tmp_path / "names.txt").write_bytes(b"\xff\xfe")
-    arguments = ["--checkpoint", trained["CoOp"], "--images", image, "--classes"]
+    arguments = [trained["CoOp"], image, "--classes"]
     end_tool(predict.main, *arguments, tmp_path / "names.txt").refused("names.txt is no UTF-8 text")
     end_tool(predict.main, *arguments, "cat,cat").refused("given twice: cat")
     end_tool(predict.main, *arguments, "cat,").refused("class names are ['cat', '']")

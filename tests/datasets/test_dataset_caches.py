@@ -104,7 +104,7 @@ def test_imagenets_folders_are_listed_once_until_one_changes(tmp_path, build, mo
     build("ImageNet", tmp_path)
     listed = []
     original = tree.list_images
-    monkeypatch.setattr(datasets.tree, "list_images", lambda path: listed.append(path.name) or original(path))
+    monkeypatch.setattr(tree, "list_images", lambda path: listed.append(path.name) or original(path))
     assert len(build("ImageNet", tmp_path).train_x) == 32
     assert listed == []
     write_picture(folder / "images" / "train" / "n01443537" / "n01443537_999.JPEG")

@@ -10,10 +10,9 @@ ROOT = Path(__file__).parents[2]
 # Python imports this by itself at its start, in planners and in cluster jobs: train.py is all that is replaced.
 SITE = f"""
 import os, sys
-from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
-from tools import child
-child.TRAIN = Path(os.environ["FAKE_TRAIN"])
+from upt_clip.tools.sweep import child
+child.RUN = [sys.executable, os.environ["FAKE_TRAIN"]]
 """
 TRAIN = """
 import json, os, sys, time
@@ -47,7 +46,7 @@ note("end")
 
 
 class Planner:
-    """`python -m upt_clip.tools.sweep.commands` with the stand-in, in a folder of its own."""
+    """`upt-clip` with the stand-in, in a folder of its own."""
 
     def __init__(self, folder: Path):
         self.log, self.script = folder / "log", folder / "fake_train.py"
@@ -57,7 +56,7 @@ class Planner:
 
     def start(self, *words, **environment) -> subprocess.Popen:
         words = [*words, "--output", self.output, "--root", self.output / "none"]
-        command = [sys.executable, "-m", "upt_clip.tools.sweep.commands", *map(str, words)]
+        command = [sys.executable, "-m", "upt_clip", *map(str, words)]
         env = os.environ | {"PYTHONPATH": str(self.script.parent), "FAKE_TRAIN": str(self.script)}
         env |= {"FAKE_LOG": str(self.log), "OMP_NUM_THREADS": "1"} | environment
         env = {key: value for key, value in env.items() if value}

@@ -78,17 +78,20 @@ def test_importing_twice_changes_nothing():
     from dassl import utils
 
     before = utils.load_checkpoint
-    importlib.reload(dassl_compat)
+    dassl_compat.repair()
     assert utils.load_checkpoint is before
 
 
-def test_a_missing_dassl_says_how_to_get_it():
-    result = run(
-        f"import sys; sys.path = [{str(ROOT)!r}] + [p for p in sys.path if 'python3' in p and 'site' not in p]\n"
-        "import dassl_compat",
-        "-I",
-        "-S",
+def test_a_dassl_of_the_users_comes_before_ours(tmp_path):
+    (tmp_path / "dassl.py").write_text("__version__ = 'theirs'\nraise SystemExit('theirs')\n")
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); import upt_clip, dassl"
+    assert run(code).stderr == "theirs\n"  # even at the end of the path
+
+
+def test_one_that_was_imported_first_is_put_right(tmp_path):
+    code = (
+        f"import sys; sys.path.append({str(ROOT / 'toolbox')!r}); import dassl.utils; old = dassl.utils.read_image\n"
+        "import upt_clip; from upt_clip.pictures import read_image\n"
+        "assert old is not read_image and dassl.utils.read_image is read_image"
     )
-    line = result.stderr.strip().splitlines()[-1]
-    assert line.startswith("ImportError: Dassl is missing: run `make setup`")
-    assert "Dassl.pytorch" in line
+    assert run(code).stderr == ""

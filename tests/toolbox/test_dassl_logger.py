@@ -21,8 +21,8 @@ def stdout():
 
 
 SCRIPT = """
+import upt_clip
 import sys
-import dassl_compat
 from dassl.utils import setup_logger
 
 for output in (sys.argv[1], sys.argv[1], sys.argv[1] + "/mine.log"):

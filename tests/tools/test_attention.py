@@ -57,7 +57,7 @@ def test_a_row_a_picture_and_a_column_a_token(finished, tmp_path, capsys):  # no
     run = finished("UPT")
     pictures = [row["path"] for row in rows_of(run)[:2]]
     gone = str(tmp_path / "gone.jpg")
-    status = attention.main([str(run), "--images", *pictures, gone, "--out", str(tmp_path / "out")])
+    status = attention.main([str(run), *pictures, gone, "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert status == 1 and "gone.jpg (no such file)" in err and out.strip() == str(tmp_path / "out/attention.png")
     with Image.open(tmp_path / "out/attention.png") as image:
@@ -72,13 +72,13 @@ def test_many_pictures_go_to_several_files(finished, tmp_path, capsys, monkeypat
     monkeypatch.setattr(attention, "ROWS", 1)
     pictures = [row["path"] for row in rows_of(finished("ZeroshotCLIP"))[:2]]
     run = str(finished("ZeroshotCLIP"))
-    assert attention.main([run, "--images", *pictures, "--out", str(tmp_path)]) == 0
+    assert attention.main([run, *pictures, "--out", str(tmp_path)]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["attention_1.png", "attention_2.png"]
 
 
 def test_wrong_layer_and_resnet(finished, build, tiny_resnet_file, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="--layer is 4, choose 1 to 3"):
-        attention.main([str(finished("UPT")), "--images", "a.jpg", "--layer", "4"])
+        attention.main([str(finished("UPT")), "a.jpg", "--layer", "4"])
     build("ZeroshotCLIP", backbone=tiny_resnet_file, output=tmp_path).train()
     with pytest.raises(ValueError, match="is a ResNet"):
-        attention.main([str(tmp_path), "--images", "a.jpg"])
+        attention.main([str(tmp_path), "a.jpg"])

@@ -15,7 +15,7 @@ def small_sizes(tmp_path, monkeypatch):
     with open(path, "w", newline="") as file:
         rows = [["dataset", "classes", "train", "val", "test"], ["OxfordPets", 4, 16, 8, 8]]
         csv.writer(file).writerows([*rows, ["DescribableTextures", 4, 16, 8, 8]])
-    monkeypatch.setattr(check_data, "SIZES", path)
+    monkeypatch.setattr(check, "SIZES", path)
 
 
 def run(capsys, *args):

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from upt_clip import locks
-from upt_clip.tools.sweep.plan import ROOT
 
 HOLD = "import os, pathlib, sys, time; from tools import locks\nwith locks.hold(pathlib.Path(sys.argv[1])):\n    "
 
@@ -17,7 +16,7 @@ HOLD = "import os, pathlib, sys, time; from tools import locks\nwith locks.hold(
 def start(directory, code, **kwargs) -> subprocess.Popen:
     """A process that holds the directory's lock while it runs a line of code, and says so first."""
     command = [sys.executable, "-c", f"{HOLD}print('held', flush=True); {code}", str(directory)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
     process.first = process.stdout.readline()
     return process
 

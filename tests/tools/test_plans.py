@@ -8,6 +8,7 @@ from upt_clip import train
 from upt_clip.config_files import ZERO_SHOT
 from upt_clip.tools.sweep import commands, protocols
 from upt_clip.tools.sweep.options import parse_args
+from upt_clip.tools.tables import selection
 
 
 def plan(*words, output="/out", root="/nowhere"):
@@ -59,7 +60,7 @@ def test_shifts_and_other_data_sets_test_the_few_shot_run_of_the_source():
     changed = plan("domain_generalization", "--source", "emoji", "--trainer", "UPT", "TRAINER.UPT.MIXER", "joint")
     assert "/out/evaluation/UPT/pocket_c16_16shots/MIXER-joint/emoji_fluent/seed3" in places(changed)
     others = trained(plan("cross_dataset", "--source", "imagenet", "--trainer", "CoOp", "--seeds", "1"))
-    assert [r.dataset for r in others[1:]] == list(protocols.PAPER_SETS[1:]) and len(others) == 11
+    assert [r.dataset for r in others[1:]] == list(selection.PAPER_SETS[1:]) and len(others) == 11
 
 
 def test_ablation_changes_one_thing_at_a_time():

@@ -37,7 +37,7 @@ def run(capsys, *arguments):
 
 def test_folders_are_read_whole_and_lines_are_json(finished, folder, capsys):  # noqa: F811
     directory = finished("UPT")
-    status, out, _ = run(capsys, "--checkpoint", directory, "--images", folder, "--json", "--top", 2, "--batch-size", 2)
+    status, out, _ = run(capsys, directory, folder, "--json", "--top", 2, "--batch-size", 2)
     lines = [json.loads(line) for line in out.splitlines()]
     assert status == 0 and [Path(line["image"]).name for line in lines] == ["a.jpg", "b.PNG", "c.webp"]
     model = trainers.load(directory)
@@ -49,9 +49,7 @@ def test_folders_are_read_whole_and_lines_are_json(finished, folder, capsys):  #
 
 def test_other_classes_from_a_list_on_stdin(finished, folder, capsys, monkeypatch):  # noqa: F811
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{folder}/a.jpg\n\n{folder}/b.PNG\n"))
-    status, out, _ = run(
-        capsys, "--checkpoint", finished("UPT"), "--images", "-", "--classes", "tea pot, dog", "--top", "9"
-    )
+    status, out, _ = run(capsys, finished("UPT"), "-", "--classes", "tea pot, dog", "--top", "9")
     assert status == 0 and len(out.splitlines()) == 2
     for line in out.splitlines():
         path, *classes = line.split("\t")
@@ -67,9 +65,7 @@ def test_class_names_from_a_file_may_have_commas(tmp_path):
 
 def test_unreadable_pictures_are_named_and_the_others_predicted(finished, folder, capsys):  # noqa: F811
     (folder / "broken.jpg").write_bytes((folder / "a.jpg").read_bytes()[:100])
-    status, out, err = run(
-        capsys, "--checkpoint", finished("UPT"), "--images", folder, folder / "gone.png", "--batch-size", 1
-    )
+    status, out, err = run(capsys, finished("UPT"), folder, folder / "gone.png", "--batch-size", 1)
     assert status == 1 and len(out.splitlines()) == 3
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2 and "broken.jpg" in errors[0] and "gone.png (no such file)" in errors[1]
@@ -78,25 +74,25 @@ def test_unreadable_pictures_are_named_and_the_others_predicted(finished, folder
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--images", "a.jpg", "--top", "0"], "--top is 0"),
-        (["--images", "a.jpg", "--classes", "cat,,dog"], "class names are"),
-        (["--images", "a.jpg", "--batch-size", "0"], "batch_size is 0"),
-        (["--images", "a.jpg", "--epoch", "7"], "model.pth.tar-7"),
+        (["a.jpg", "--top", "0"], "--top is 0"),
+        (["a.jpg", "--classes", "cat,,dog"], "class names are"),
+        (["a.jpg", "--batch-size", "0"], "batch_size is 0"),
+        (["a.jpg", "--epoch", "7"], "model.pth.tar-7"),
     ],
 )
 def test_what_makes_no_sense_is_said(finished, arguments, message):  # noqa: F811
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        predict.main(["--checkpoint", str(finished("UPT")), *arguments])
+        predict.main([str(finished("UPT")), *arguments])
 
 
 def test_a_path_given_twice_is_answered_twice(finished, folder, capsys):  # noqa: F811
-    status, out, _ = run(capsys, "--checkpoint", finished("UPT"), "--images", folder / "a.jpg", folder / "a.jpg")
+    status, out, _ = run(capsys, finished("UPT"), folder / "a.jpg", folder / "a.jpg")
     assert status == 0 and len(out.splitlines()) == 2
 
 
 def test_an_empty_folder_is_an_error(finished, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="no pictures in"):
-        predict.main(["--checkpoint", str(finished("UPT")), "--images", str(tmp_path)])
+        predict.main([str(finished("UPT")), str(tmp_path)])
 
 
 def test_a_user_error_is_one_line_and_status_2(tmp_path):
@@ -105,9 +101,7 @@ def test_a_user_error_is_one_line_and_status_2(tmp_path):
         sys.executable,
         "-m",
         "upt_clip.tools.use.predict",
-        "--checkpoint",
         str(tmp_path),
-        "--images",
         str(tmp_path),
     ]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True)
@@ -122,8 +116,8 @@ def test_the_documents_commands(finished, tmp_path, monkeypatch, capsys):  # noq
     monkeypatch.chdir(tmp_path)
     (tmp_path / "few").mkdir()
     Image.new("RGB", (20, 30)).save(tmp_path / "few/a.webp")
-    commands = re.findall(r"^python -m tools\.(\w+) (.*)$", text, re.MULTILINE)
-    tools = {"predict": predict, "nearest_words": nearest_words, "attention": attention, "export": export}
+    commands = re.findall(r"^upt-clip (\w+) (.*)$", text, re.MULTILINE)
+    tools = {"predict": predict, "words": nearest_words, "attention": attention, "export": export}
     assert {name for name, _ in commands} == set(tools)
     for name, arguments in commands:
         # the folder of all pictures is a long way for a test

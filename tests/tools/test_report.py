@@ -1,4 +1,4 @@
-"""The page of upt-clip report: what it says of a small made output folder, that it is safe, and how Chromium shows it."""
+"""The page of a report: what it says of a small made output folder, that it is safe, and how Chromium shows it."""
 
 import csv
 import hashlib
@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 
 from tests import browser
-from upt_clip.tools.report import page, samples
+from upt_clip.tools.report import matrix, samples, settings
+from upt_clip.tools.report import page as report
 from upt_clip.tools.tables import results
 
 EVIL = "<script>alert(1)</script>"
@@ -94,7 +95,7 @@ def output(tmp_path) -> Path:
 def whole(tmp_path_factory) -> Path:
     """An output folder that stays as it is, with its page.html."""
     folder = make_output(tmp_path_factory.mktemp("whole"))
-    page.main([str(folder)])
+    report.main([str(folder)])
     return folder
 
 
@@ -136,7 +137,7 @@ class Page(HTMLParser):
 
 
 def page(output: Path, samples: int = 12) -> Page:
-    return Page(page.build(output, [1, 2, 3], samples))
+    return Page(report.build(output, [1, 2, 3], samples))
 
 
 def test_the_summary_names_what_ran_and_what_is_missing(made):
@@ -173,7 +174,7 @@ def test_classes_have_their_mean_accuracy_over_seeds(whole, made):
 
 
 def test_confusion_rows_sum_to_one(whole):
-    for view in (page.view(setting, 0) for setting in page.report_data.settings(results.scan(whole))):
+    for view in (report.view(setting, 0) for setting in settings.settings(results.scan(whole))):
         for entry in view["methods"]:
             rows = {}
             for cell in entry["matrix"].cells:
@@ -182,7 +183,7 @@ def test_confusion_rows_sum_to_one(whole):
 
 
 def test_many_classes_show_pairs_instead_of_a_matrix(output, monkeypatch):
-    monkeypatch.setattr(page.report_matrix, "LARGEST", 3)
+    monkeypatch.setattr(matrix, "LARGEST", 3)
     made = page(output)
     assert not any(attributes.get("class") == "matrix" for attributes in made.all("svg"))
     assert "Most often confused" in made.text
@@ -260,15 +261,15 @@ def test_configs_show_differences_first(made):
 
 
 def test_command_line(output, capsys):
-    assert page.main([str(output), "--samples", "2"]) == 0
+    assert report.main([str(output), "--samples", "2"]) == 0
     assert capsys.readouterr().out.strip() == str(output / "report.html")
     assert (output / "report.html").read_text().startswith("<!doctype html>")
     with pytest.raises(FileNotFoundError, match="no folder"):
-        page.main([str(output / "nowhere")])
+        report.main([str(output / "nowhere")])
     with pytest.raises(ValueError, match="no finished run"):
-        page.main([str(output / "toys")])
+        report.main([str(output / "toys")])
     with pytest.raises(FileNotFoundError, match="--out"):
-        page.main([str(output), "--out", str(output / "nowhere/page.html")])
+        report.main([str(output), "--out", str(output / "nowhere/page.html")])
 
 
 @pytest.fixture(scope="module")

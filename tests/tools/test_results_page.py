@@ -3,7 +3,7 @@
 import pytest
 from trees_of_runs import few_shot, zero_shot
 
-from upt_clip.tools.tables import results_page
+from upt_clip.tools.sweep import results_page
 
 PAGE = """# Results
 

@@ -35,7 +35,7 @@ def test_the_hash_is_of_the_values_whatever_the_file(tmp_path):
 def test_it_is_computed_once_a_file_and_anew_for_another_file_of_that_name(tmp_path, monkeypatch):
     computed = []
     compute = loader.tensors_sha256
-    monkeypatch.setattr(clip_loader, "tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
+    monkeypatch.setattr(loader, "tensors_sha256", lambda tensors: computed.append(1) or compute(tensors))
     name = saved(tmp_path / "a.pt")
     first = weights_sha256(load_clip(name))
     assert weights_sha256(load_clip(name)) == first and len(computed) == 1

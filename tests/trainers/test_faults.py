@@ -117,7 +117,7 @@ def test_a_write_that_fails_ends_in_one_line_and_loses_nothing(
             real(path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(upt_files, "sync", fail)
+            patch.setattr(files, "sync", fail)
             assert train.cli(argv) == 2
         said = capsys.readouterr().err.strip().splitlines()[-1]
         assert said.startswith("error: ") and os.strerror(number) in said and f"run/{name}" in said

@@ -219,7 +219,7 @@ def test_the_documents_python_examples(finished, tmp_path, monkeypatch):
     names: dict = {}
     exec(use, names)
     assert names["probabilities"].shape == (2, 3) and names["text"].shape == (3, 32)
-    export.main([re.search(r"-m upt_clip.tools.use.export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
+    export.main([re.search(r"upt-clip export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
     exec(exported.replace("48, 48", "32, 32"), names)
     torch.testing.assert_close(names["probabilities"].sum(), torch.tensor(1.0))
 

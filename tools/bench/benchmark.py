@@ -7,7 +7,7 @@
     upt-clip bench memory --n-classes 1000 --batch-size 8 --paths ours           peak memory of a step
     upt-clip bench sweep --over classes batch prompts --plot cost.svg            what a step costs
 
-The plain path (tools/bench/plain_clip.py) is what code in the manner of CoOp does: stock CLIP modules, sentences padded to 77
+The plain path (plain_clip.py) is what code in the manner of CoOp does: stock CLIP modules, sentences padded to 77
 tokens, the text tower for every batch. Backbones called by OpenAI's names get random weights: nothing is downloaded.
 The tasks of a run take turns; medians are shown. docs/PERFORMANCE.md explains the columns.
 """
@@ -151,7 +151,3 @@ def main(argv: list[str] | None = None) -> int:
         torch.set_num_threads(threads)
     print(json.dumps(result, indent=2) if args.json else render(result))
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upt_clip import cache, train
+from upt_clip.config_files import CONFIGS
 from upt_clip.tools.bench import random_clip
 from upt_clip.tools.bench.measure import Task, products
 from upt_clip.tools.bench.plain_clip import PlainCLIP, PlainTrainer
@@ -22,7 +23,6 @@ from upt_clip.trainers.core.predictor import bare_trainer
 from dassl.engine import TrainerX, build_trainer
 from dassl.utils import set_random_seed
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SETUP = CONFIGS / "trainers/UPT/pocket_paper.yaml"  # it sets no trainer's keys, so it serves all methods
 LR = 0.002
 ENDLESS = 10_000  # epochs, so that none is the last, which would be followed by a test

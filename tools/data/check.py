@@ -129,7 +129,3 @@ def main(argv=None) -> int:
         complete += not problems
     print(f"{complete} of {len(classes)} complete")
     return 0 if complete == len(classes) else 1
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,4 +1,7 @@
-"""Measure pocket on the emoji bench, zero-shot and by a 16-shot linear probe: `python -m upt_clip.tools.emoji.pocket_report`."""
+"""Measure pocket on the emoji bench, zero-shot and by a 16-shot linear probe.
+
+python -m upt_clip.tools.emoji.pocket_report
+"""
 
 from __future__ import annotations
 

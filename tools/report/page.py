@@ -49,11 +49,10 @@ def build(output: Path, seeds: list[int], samples: int) -> str:
     records = [record for record in everything if record.seed is None or record.seed in seeds]
     if not records:
         raise ValueError(f"no finished run (result.json) below {output}: run scripts/upt/main.sh first, or see --seeds")
-    style = (HERE / "report_style.css").read_text(encoding="utf-8")
-    settings = settings.settings(records)
-    views = [view(setting, samples) for setting in settings]
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    views = [view(setting, samples) for setting in settings.settings(records)]
     page = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = page.get_template("report_template.html")
+    template = page.get_template("template.html")
     return template.render(
         title=f"Report of {output.absolute().name}",
         made=datetime.now().astimezone(),
@@ -175,7 +174,3 @@ def main(argv: list[str] | None = None) -> int:
     if args.open:
         webbrowser.open(path.absolute().as_uri())
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

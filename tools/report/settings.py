@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from upt_clip.tools.sweep import plan
+from upt_clip import messages
 from upt_clip.tools.tables import results
 from upt_clip.tools.tables.results import Record
 
@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
 def setting_title(kind: str, classes: str, shots: int | None = None) -> str:
     """ "Base to new, new classes, 16 shots"."""
     parts = [KINDS[kind], "" if classes == "all" else f"{classes} classes"]
-    return ", ".join(filter(None, [*parts, plan.shots_text(shots) if shots else ""]))
+    return ", ".join(filter(None, [*parts, messages.shots_text(shots) if shots else ""]))
 
 
 @dataclass

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from upt_clip import locks
-from upt_clip.tools.sweep.plan import ROOT, Run
+from upt_clip import HOME, locks
+from upt_clip.tools.sweep.plan import Run
 
-TRAIN = ROOT / "train.py"
 EPOCHS = re.compile(r"^epoch \[(\d+)/(\d+)\] batch \[(\d+)/(\d+)\]")
 LINES_KEPT = 100
+RUN = [sys.executable, "-m", "upt_clip", "run"]
 
 
 class Progress:
@@ -70,9 +70,8 @@ class Children:
             if self._stopped:
                 return 1, []
             process = subprocess.Popen(
-                [sys.executable, str(TRAIN), *run.arguments()],
-                cwd=ROOT,
-                env=os.environ | environment | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
+                [*RUN, *run.arguments()],
+                env=os.environ | environment | import_path() | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock],
@@ -105,6 +104,12 @@ class Children:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def import_path() -> dict[str, str]:
+    """The environment variable with which another Python finds this package, wherever it works."""
+    checkout = "" if HOME.name == "upt_clip" and (HOME / "__main__.py").is_file() else str(HOME)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")]))}
 
 
 def write_failure(run: Run, status: int, tail: list[str]) -> Path:

@@ -8,14 +8,14 @@ from pathlib import Path
 import yaml
 from tabulate import tabulate
 
-from upt_clip import cli, config_files
+from upt_clip import config_files, messages
 from upt_clip.config_files import ZERO_SHOT
-from upt_clip.tools.sweep import launch, plan, protocols, slurm
+from upt_clip.tools.sweep import launch, protocols, slurm
 from upt_clip.tools.sweep.launch import Failure
 from upt_clip.tools.sweep.options import parse_args
 from upt_clip.tools.sweep.plan import Run
 from upt_clip.tools.sweep.protocols import Asked
-from upt_clip.tools.tables import results
+from upt_clip.tools.tables import results, selection
 from upt_clip.tools.tables.table import FORMATS, render
 
 # Zero-shot CLIP stands beside them in any case.
@@ -49,7 +49,7 @@ def _registry_name(dataset: str) -> str:
 
 def choose_datasets(protocol: str, root: str) -> list[str]:
     """The paper's data sets for a protocol as far as they are there, else the embedded emoji; says which and why."""
-    wanted = ("imagenet",) if protocol in ("domain_generalization", "cross_dataset") else protocols.PAPER_SETS
+    wanted = ("imagenet",) if protocol in ("domain_generalization", "cross_dataset") else selection.PAPER_SETS
     found = present(root, wanted)
     absent = [name for name in wanted if name not in found]
     if not found:
@@ -80,7 +80,7 @@ def planned(args: argparse.Namespace) -> list[Run]:
     trainers = args.trainers or (
         ["UPT"] if args.script == "train" else choose_trainers(args.protocol, args.cfg, datasets)
     )
-    shots = args.shots or ([1, 2, 4, 8, 16] if args.script == "reproduce" and args.protocol == "few_shot" else [16])
+    shots = args.shots or ([1, 2, 4, 8, 16] if args.protocol == "few_shot" else [16])
     asked = Asked(trainers, args.output, args.root, tuple(shots), tuple(args.seeds), args.cfg, tuple(args.opts))
     return protocols.PROTOCOLS[args.protocol](datasets, asked)
 
@@ -108,7 +108,7 @@ def table(runs: list[Run], style: str = "simple") -> str:
 def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str:
     """The table of these runs, as text or md."""
     if args.script == "train":
-        title = f"{runs[0].dataset}, {plan.shots_text(runs[-1].shots or 0)} a class, test accuracy: {results.SPREAD}"
+        title = f"{runs[0].dataset}, {messages.shots_text(args.shots[0])} a class, test accuracy: {results.SPREAD}"
         return f"{title}\n\n{table(runs, FORMATS[fmt])}"
     directories = {run.directory for run in runs}
     records = [record for record in results.scan(args.output) if record.directory in directories]
@@ -141,7 +141,3 @@ def main(argv: list[str]) -> int:
     print(f"\n{summary(args, runs)}\n\nEach run's log.txt, result.json and prompts.safetensors: {args.output}")
     print_failures(failures)
     return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    cli.run(lambda: main(sys.argv[1:]), stopped="Stopped; the same command goes on from here.")

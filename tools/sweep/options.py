@@ -73,6 +73,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         args.datasets = _words(args.datasets)
     args.seeds = _numbers(args.seeds, "--seeds")
     args.shots = _numbers(getattr(args, "number", None) or args.shots, "SHOTS")
+    if script == "train":
+        args.shots = args.shots or [16]
     args.gpus = args.gpus.replace(",", " ").split()
     if args.no_cache:
         cache.switch_off()

@@ -1,6 +1,5 @@
 """A run of train.py: its command line and its directory."""
 
-import difflib
 import hashlib
 import re
 import shlex
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from upt_clip import cache
-from upt_clip.config_files import config_file, dataset_file, dataset_names
+from upt_clip import cache, messages
+from upt_clip.config_files import config_file, dataset_file
 
 # CoCoOp's authors train 10 epochs whatever the data and shots, and a linear probe has none: their configs say it all.
 FIXED_SCHEDULE = ("CoCoOp", "LinearProbe")
@@ -41,7 +40,7 @@ class Run:
         parts = [self.dataset, *([] if self.classes == "all" else [f"({self.classes})"]), self.trainer, self.cfg]
         parts += variant(self.opts)
         if self.shots is not None:
-            parts += [shots_text(self.shots), f"seed {self.seed}"]
+            parts += [messages.shots_text(self.shots), f"seed {self.seed}"]
         return " ".join(parts)
 
     def arguments(self) -> list[str]:
@@ -72,11 +71,6 @@ def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def shots_text(shots: int) -> str:
-    """ "1 shot", "2 shots" """
-    return f"{shots} shot{'s' * (shots > 1)}"
-
-
 def epochs(trainer: str, cfg: str, dataset: str, shots: int) -> int | None:
     """CoOp's schedule: the config's MAX_EPOCH for 8 shots and more, half for 2 and 4, a quarter for 1 and ImageNet.
 
@@ -99,14 +93,3 @@ def variant(opts: list[str]) -> list[str]:
     if readable == name and len(name) <= 80:
         return [name]
     return [f"{readable[:60].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"]
-
-
-def check_dataset(dataset: str, root: str) -> None:
-    """Raises ValueError unless `dataset` has a YAML or is a folder of pictures below the data root."""
-    if dataset_file(dataset).is_file() or (Path(root).expanduser() / dataset).is_dir():
-        return
-    near = difflib.get_close_matches(dataset, dataset_names(), n=1)
-    raise ValueError(
-        f'unknown data set "{dataset}"{f" (did you mean {near[0]}?)" if near else ""}: use one of '
-        f"{', '.join(dataset_names())}, or a folder of pictures below {root} (--root)"
-    )

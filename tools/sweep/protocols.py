@@ -10,16 +10,8 @@ from upt_clip import config_files
 from upt_clip.config_files import ZERO_SHOT
 from upt_clip.tools.sweep import plan
 from upt_clip.tools.sweep.plan import Run
+from upt_clip.tools.tables import selection
 
-PAPER_SETS = (
-    "imagenet", "caltech101", "oxford_pets", "stanford_cars", "oxford_flowers", "food101", "fgvc_aircraft", "sun397",
-    "dtd", "eurosat", "ucf101",
-)  # fmt: skip
-SHIFTS = {
-    "imagenet": ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"),
-    "emoji": ("emoji_openmoji", "emoji_fluent"),
-}
-CROSS = {"imagenet": PAPER_SETS[1:], "emoji": ("emoji_fine",)}
 ZERO_SHOT_KEYS = ("MODEL.", "INPUT.", "DATASET.")  # what the zero-shot run beside a trained one takes over
 LENGTHS = (1, 2, 4, 8, 16)  # of the prompts, text and image alike
 LAYERS = {"pocket": (3, 4), "vit_b16": (12, 12), "vit_b32": (12, 12), "vit_l14": (12, 24)}  # of the text, image tower
@@ -40,7 +32,7 @@ class Asked:
     def check(self, datasets: Iterable[str]) -> None:
         """Raises ValueError for an unknown data set, shots or seeds that cannot be, or a config key without a value."""
         for dataset in datasets:
-            plan.check_dataset(dataset, self.root)
+            config_files.check_dataset(dataset, self.root)
         if wrong := [n for n in self.shots if n < 1]:
             raise ValueError(f"SHOTS is {wrong[0]}, choose 1 or more (the paper: 1, 2, 4, 8, 16)")
         if not self.seeds or min(self.seeds) < 0:
@@ -85,13 +77,13 @@ def base2new(datasets: list[str], asked: Asked) -> list[Run]:
 
 def domain_generalization(sources: list[str], asked: Asked) -> list[Run]:
     """Each trainer on the source, its prompts tested on the same classes in pictures of another kind."""
-    return _transfer("domain_generalization", sources, asked, SHIFTS)
+    return _transfer("domain_generalization", sources, asked, selection.SHIFTS)
 
 
 def cross_dataset(sources: list[str], asked: Asked) -> list[Run]:
     """Each trainer on the source, its prompts tested on other data sets."""
     _needs_prompts("cross_dataset", asked)
-    return _transfer("cross_dataset", sources, asked, CROSS)
+    return _transfer("cross_dataset", sources, asked, selection.CROSS)
 
 
 def ablation(datasets: list[str], asked: Asked) -> list[Run]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upt_clip.tools.sweep import child, launch
 from upt_clip.tools.sweep.launch import Failure
-from upt_clip.tools.sweep.plan import ROOT, Run
+from upt_clip.tools.sweep.plan import Run
 
 POLL_S = 1.0
 # submitit's own names; a cluster's other options are passed on as slurm_NAME
@@ -74,7 +74,7 @@ def run_all(runs: list[Run], output: Path, pairs: Iterable[str] = (), cluster: s
     print(f"{len(runs)} runs planned: {len(runs) - len(pending)} done, {len(pending)} to do", flush=True)
     if not pending:
         return []
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # for the jobs
+    os.environ |= child.import_path()  # for the jobs
     try:
         executor = submitit.AutoExecutor(folder=output / "submitit", cluster=cluster)
         executor.update_parameters(**chosen)

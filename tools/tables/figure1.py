@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from upt_clip import config_files
-from upt_clip.tools.sweep import plan
+from upt_clip import config_files, messages
 from upt_clip.tools.tables import cells, published
 from upt_clip.tools.tables.results import Record
 
@@ -59,7 +58,7 @@ def add_gains(points: list[Point], records: list[Record], stem: str, shots: int,
         for trainer in AXES:
             tuned = [e for e in mine if e.method.trainer == trainer and e.shots == shots]
             if not any(e.cell.values for e in tuned):
-                missing.append(f"{point.name}: no run of {trainer} ({plan.shots_text(shots)})")
+                missing.append(f"{point.name}: no run of {trainer} ({messages.shots_text(shots)})")
             elif not zero:
                 missing.append(f"{point.name}: no run of {config_files.ZERO_SHOT}")
             for e in tuned if zero else ():

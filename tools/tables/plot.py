@@ -15,8 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure  # no pyplot: figures without a window and without a global state
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from upt_clip import cli
-from upt_clip.tools.sweep import plan
+from upt_clip import cli, messages
 from upt_clip.tools.tables import cells, results
 from upt_clip.tools.tables import plot_style as style
 from upt_clip.tools.tables.cells import AVERAGE, Cell, Entry
@@ -116,7 +115,7 @@ def bars(found: list[Entry]) -> Figure:
                     axes.annotate("–", (at, 0), (0, 2), textcoords="offset points", ha="center", color=colour)
         axes.set_xticks(range(3), ["Base", "New", "H"])
         axes.grid(False, axis="x")
-    shots = f", {plan.shots_text(most)}" if most else ""
+    shots = f", {messages.shots_text(most)}" if most else ""
     return style.finish(figure, f"Base to new, {found[0].method.backbone}{shots}; {SPREAD}", handles)
 
 
@@ -151,7 +150,7 @@ def parameters(found: list[Entry]) -> Figure | None:
     where = chosen[0].dataset if single else f"average of {len({e.dataset for e in found}) - 1} data sets"
     axes.set_ylabel("test accuracy (%)")
     axes.margins(y=0.12)
-    return style.finish(figure, f"{where}, {plan.shots_text(most)}, {chosen[0].method.backbone}; {SPREAD}", handles)
+    return style.finish(figure, f"{where}, {messages.shots_text(most)}, {chosen[0].method.backbone}; {SPREAD}", handles)
 
 
 def _short(n: float, _=None) -> str:
@@ -189,7 +188,3 @@ def main(argv: list[str] | None = None) -> int:
     for path in save(made, Path(args.out or Path(args.output) / "pictures"), args.format):
         print(path)
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,6 +1,6 @@
 """Published numbers of CLIP ViT-B/16 with where they come from and how far they can be trusted.
 
-The files in tools/tables/published/ hold percent, the registry's data set names, and in `mark` one of MARKS. Runs of other
+The files in published/ hold percent, the registry's data set names, and in `mark` one of MARKS. Runs of other
 authors carry them in brackets in the method's name. Nothing is listed for UPT itself but what its authors' release says
 about development variants and what is remembered of its paper, whose tables could not be had.
 """

@@ -1,11 +1,19 @@
-"""Which runs belong into a protocol's tables."""
+"""Which data sets a protocol has, and which runs belong into its tables."""
 
 from collections.abc import Iterable
 
-from upt_clip.tools.sweep import protocols
 from upt_clip.tools.tables.results import Record, method
 
-TARGETS = {"domain_generalization": protocols.SHIFTS, "cross_dataset": protocols.CROSS}
+PAPER_SETS = (
+    "imagenet", "caltech101", "oxford_pets", "stanford_cars", "oxford_flowers", "food101", "fgvc_aircraft", "sun397",
+    "dtd", "eurosat", "ucf101",
+)  # fmt: skip
+SHIFTS = {
+    "imagenet": ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"),
+    "emoji": ("emoji_openmoji", "emoji_fluent"),
+}
+CROSS = {"imagenet": PAPER_SETS[1:], "emoji": ("emoji_fine",)}
+TARGETS = {"domain_generalization": SHIFTS, "cross_dataset": CROSS}
 
 
 def without_variants(records: list[Record]) -> list[Record]:

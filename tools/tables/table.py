@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from upt_clip import cli
-from upt_clip.tools.sweep import plan
+from upt_clip import cli, messages
 from upt_clip.tools.tables import cells, compared, results, selection
 from upt_clip.tools.tables.cells import AVERAGE, HEADINGS, Entry
 from upt_clip.tools.tables.results import Record
@@ -121,7 +120,7 @@ def _notes(protocol: str, found: list[Entry], h: str) -> list[str]:
     refused = {}
     for e in found:
         if e.dataset == AVERAGE and e.cell.reason:
-            shots = "" if e.shots is None else f" at {plan.shots_text(e.shots)}"
+            shots = "" if e.shots is None else f" at {messages.shots_text(e.shots)}"
             refused.setdefault((f"{e.method.trainer} {e.method.config}{shots}", e.cell.reason), []).append(e.quantity)
     for (label, reason), quantities in refused.items():
         only = f" {HEADINGS[quantities[0]]}" if quantities == ["base"] or quantities == ["new"] else ""
@@ -194,7 +193,3 @@ def main(argv: list[str] | None = None) -> int:
         raise ValueError(f"no finished {args.protocol} run below {args.output}: run scripts/upt/reproduce.sh first")
     print(text, end="")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

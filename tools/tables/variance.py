@@ -28,8 +28,7 @@ import yaml
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from upt_clip import cli, config_files
-from upt_clip.tools.sweep import plan
+from upt_clip import cli, config_files, messages
 from upt_clip.tools.tables import figure1, results
 from upt_clip.tools.tables.figure1 import Point
 
@@ -85,7 +84,7 @@ def measure(name: str, backbone: str, root: str, sentences: bool = False, limit:
     from upt_clip.trainers.zsclip import NoPrompts
 
     dataset, _, classes = name.partition(":")
-    plan.check_dataset(dataset, root)
+    config_files.check_dataset(dataset, root)
     if classes not in ("", "base"):
         raise ValueError(f'"{name}": what may follow the colon is base, since nothing is trained on other classes')
     config = config_files.config_file(config_files.ZERO_SHOT, config_of(backbone))
@@ -141,12 +140,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--plot", default="", metavar="FILE", help="a picture of gain over variance (.png or .svg)")
     add("--compare", action="store_true", help="the paper's Figure 1, read off the picture, too")
     args = parser.parse_args(argv)
-    root = args.root or os.environ.get("DATA", "") or str(plan.ROOT / "data")
+    root = args.root or os.environ.get("DATA", "") or "data"
     stem, seeds = config_of(args.backbone), results.seeds(args.seeds)
     records = results.scan(args.output) if args.output else []  # first, since measuring takes long
     points = [measure(name, args.backbone, root, args.sentences, args.limit) for name in args.datasets]
     missing = figure1.add_gains(points, records, stem, args.shots, seeds)
-    shots = plan.shots_text(args.shots)
+    shots = messages.shots_text(args.shots)
     print(f"Variances of normalised features, backbone {args.backbone}; gains at {shots} in points\n")
     print(figure1.text(points))
     for line in missing if args.output else ["No gains: --output names the folder of the runs."]:
@@ -158,7 +157,3 @@ def main(argv: list[str] | None = None) -> int:
         figure1.plot(points, Path(args.plot), f"{args.backbone}, {shots}, mean over seeds {args.seeds}")
         print(args.plot)
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

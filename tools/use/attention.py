@@ -1,7 +1,7 @@
 """Draws what CLS and each visual prompt of a trained run attend to, over the pictures.
 
-    upt-clip attention output/pets/seed1 --images cat.jpg dog.jpg              RUN/attention/attention.png
-    upt-clip attention output/pets/seed1 --images cat.jpg --layer 3 --out DIR
+    upt-clip attention output/pets/seed1 cat.jpg dog.jpg              RUN/attention/attention.png
+    upt-clip attention output/pets/seed1 cat.jpg --layer 3 --out DIR
 
 A row is a picture as the model gets it. A colour says how much a patch is attended to, the mean over the layer's heads;
 1 is the even share of all patches. A title says how much of the token's attention goes to the picture at all: the rest
@@ -128,12 +128,12 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
-    parser.add_argument("--images", required=True, nargs="+", metavar="PATH", help="files, folders, or - for stdin")
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="files, folders, or - for paths on stdin")
     parser.add_argument("--out", default="", metavar="DIR", help="where the pictures go (default: RUN/attention)")
     parser.add_argument("--layer", type=int, help="the layer, counted from 1 (default: the last but one)")
     add_model_options(parser)
     args = parser.parse_args(argv)
-    paths = picture_paths(args.images)
+    paths = picture_paths(args.pictures)
     model = load_model(args, args.run, batch_size=ROWS)
     layer = choose_layer(args.layer, len(vit(model).transformer.resblocks))
     folder = Path(args.out or Path(args.run) / "attention")
@@ -151,7 +151,3 @@ def main(argv: list[str] | None = None) -> int:
         write_atomically(path, lambda temporary, figure=figure: figure.savefig(temporary, dpi=150, format="png"))
         print(path)
     return 1 if found.failed else 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

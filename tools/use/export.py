@@ -193,7 +193,3 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{classes}: {len(model.classnames)} classes, largest difference of probabilities {difference:.1e}")
     print(folder / "classes.json")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

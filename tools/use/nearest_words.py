@@ -109,7 +109,3 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(f"{render(found)}\n\nin brackets: Euclidean distance")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,8 +1,8 @@
 """Classifies pictures with the prompts of a trained run.
 
-    upt-clip predict --checkpoint output/pets/seed1 --images cat.jpg holidays/   files, folders (with all below)
-    upt-clip predict --checkpoint RUN --images cat.jpg --classes "cat,dog,tea pot" --top 2
-    find . -name "*.jpg" | upt-clip predict --checkpoint RUN --images - --json     a JSON object a line
+    upt-clip predict output/pets/seed1 cat.jpg holidays/              files, folders (with all below)
+    upt-clip predict RUN cat.jpg --classes "cat,dog,tea pot" --top 2
+    find . -name "*.jpg" | upt-clip predict RUN - --json              a JSON object a line
 
 Exit status: 0 all pictures were classified, 1 some could not be read (a line each on stderr), 2 a wrong command line.
 """
@@ -130,8 +130,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="RUN", help="the run's output directory")
-    add("--images", required=True, nargs="+", metavar="PATH", help="files, folders, or - for paths on stdin")
+    add("run", metavar="RUN", help="the run's output directory, or its prompts.safetensors")
+    add("pictures", nargs="+", metavar="PICTURE", help="files, folders, or - for paths on stdin")
     add("--classes", default="", help=CLASSES_HELP)
     add("--top", type=int, default=5, help="how many classes to print for each picture (default: 5)")
     add("--json", action="store_true", help="print a JSON object a line")
@@ -145,9 +145,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.top < 1:
         raise ValueError(f"--top is {args.top}, choose 1 or more")
-    paths = picture_paths(args.images)
+    paths = picture_paths(args.pictures)
     warnings.filterwarnings("ignore", module="PIL")  # its remarks on odd files do not name them
-    model = load_model(args, args.checkpoint, args.batch_size)
+    model = load_model(args, args.run, args.batch_size)
     what = f"{model.cfg.TRAINER.NAME} on {model.cfg.MODEL.BACKBONE.NAME}"
     print(f"{what}, {len(model.classnames)} classes, {model.precision} on {model.device}", file=sys.stderr)
     pictures = Pictures(paths, args.batch_size)
@@ -155,9 +155,3 @@ def main(argv: list[str] | None = None) -> int:
         for name, row in zip(names, model.predict(images).tolist(), strict=True):
             print(show(name, best(row, model.classnames, args.top), args.json), flush=True)
     return 1 if pictures.failed else 0
-
-
-if __name__ == "__main__":
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
-    cli.run(main)

@@ -161,7 +161,3 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f"identical to {path}: accuracy {now['accuracy']:.2f} %, prompts {now['prompts_sha256'][:12]}... bit for bit")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -2,27 +2,24 @@
 
 import hashlib
 import os
-import warnings
 import zipfile
 from pathlib import Path
 
+import clip
 import torch
-from torch import nn
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # by the package, not by us
-    import clip
 from clip import clip as clip_api
 from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
+from torch import nn
 
+from upt_clip import HOME
 from upt_clip.cache import cache_dir, read_json, write_json
 from upt_clip.messages import did_you_mean
 
-from .archive import check_archive
+from . import archive
 
 POCKET = "pocket"
-POCKET_FILE = Path(__file__).parents[2] / "assets" / "pocket" / "pocket.pt"
+POCKET_FILE = HOME / "assets" / "pocket" / "pocket.pt"
 
 _tokenizer = SimpleTokenizer()
 START, END = _tokenizer.encoder["<|startoftext|>"], _tokenizer.encoder["<|endoftext|>"]
@@ -132,7 +129,7 @@ def _official_checkpoint(name: str) -> Path:
 
 def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
-        check_archive(path)
+        archive.check(path)
         if _is_torchscript(path):
             return torch.jit.load(str(path), map_location="cpu").state_dict()
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -15,7 +15,6 @@ from torch import nn
 from upt_clip.messages import did_you_mean
 
 from ..clip.precision import CHOICES as PRECISIONS
-from ..training.memory import CHECKPOINT
 from . import checkpoints, resume
 
 TRANSFORMS = (
@@ -72,7 +71,7 @@ RULES: dict[str, Rule] = {
     "DATALOADER.TEST.BATCH_SIZE": at_least(1),
     "DATALOADER.TEST.SAMPLER": one_of("SequentialSampler", "RandomSampler"),
     "TRAINER.TEXT_CHUNK": at_least(0),
-    "TRAINER.CHECKPOINT": one_of(*CHECKPOINT),
+    "TRAINER.CHECKPOINT": one_of("auto", "always", "never"),
     "TRAINER.ACCUMULATE": at_least(1),
     "OPTIM.NAME": one_of("adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"),
     "OPTIM.LR": POSITIVE,

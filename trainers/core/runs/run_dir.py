@@ -18,6 +18,7 @@ import yaml
 from safetensors.torch import save
 from yacs.config import CfgNode
 
+from upt_clip import HOME, __version__
 from upt_clip.config_files import read_yaml
 from upt_clip.files import TEMPORARY, write_atomically
 
@@ -143,12 +144,11 @@ def few_shot_sha256(dataset) -> str:
 
 
 def project_commit() -> str:
-    """The commit of the project's checkout ("+" if files differ), or "" outside a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return ""
+    """The commit of the project's checkout ("+" if files differ), or the version of an installed package."""
+    if not (HOME / ".git").exists():
+        return __version__
     try:
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        command = ["git", "-C", str(HOME), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return __version__

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from upt_clip import cache, dassl_compat, distributed
+from upt_clip import cache, dassl_compat, distributed, pictures
 from upt_clip.files import write_atomically
 
 from ..clip.loader import weights_sha256
 from ..training.data_path import draw_seed
 
 # Of this package and of what reads pictures, as they were when the program started: another version computes anew.
-CODE = [*sorted(Path(__file__).parent.glob("*.py")), Path(dassl_compat.__file__)]
+CODE = [*sorted(Path(__file__).parents[1].rglob("*.py")), Path(dassl_compat.__file__), Path(pictures.__file__)]
 CODE_SHA256 = hashlib.sha256(b"".join(file.read_bytes() for file in CODE)).hexdigest()
 
 

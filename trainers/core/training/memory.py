@@ -18,7 +18,6 @@ from ..clip.prompted_clip import PromptedCLIP
 # mixed values, the MLP's hidden layer (4), and some room; in text also keys and values with the shared prefix.
 KEPT_IMAGE, KEPT_TEXT = 11, 16
 SHARE = 0.8  # of the free memory; the rest is for the data path and for what one block needs for itself
-CHECKPOINT = ("auto", "always", "never")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 

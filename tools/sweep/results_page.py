@@ -1,6 +1,6 @@
 """Fills the tables of a page, each made by the command that stands above it.
 
-    python -m upt_clip.tools.tables.results_page docs/RESULTS.md README.md
+    python -m upt_clip.tools.sweep.results_page docs/RESULTS.md README.md
 
 A block of a Markdown page looks so; what is between the two comments is replaced:
 
@@ -8,7 +8,7 @@ A block of a Markdown page looks so; what is between the two comments is replace
     <!-- end -->
 
 A command of scripts/upt is run first, as far as its runs are not done (--no-run: only what is there counts), and gives
-its table. `python -m tools.NAME ...` gives what it prints.
+its table. `upt-clip NAME ...` gives what it prints.
 """
 
 import argparse
@@ -21,11 +21,10 @@ from pathlib import Path
 
 from upt_clip import cli
 from upt_clip.tools.sweep.commands import parse_args, planned, print_failures, run_all, summary
-from upt_clip.tools.sweep.plan import ROOT
 
 BLOCK = re.compile(r"(<!-- made by: (?P<command>[^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 SCRIPT = re.compile(r"bash scripts/upt/(\w+)\.sh")
-TOOL = re.compile(r"python -m (tools\.\w+)")
+COMMAND = re.compile(r"upt-clip (?=\w)")
 
 
 def fill(page: str, make: Callable[[str], str]) -> str:
@@ -45,20 +44,20 @@ def made_by(command: str, options: list[str], run: bool = True) -> str:
     """
     words = shlex.split(command)
     if match := SCRIPT.match(command):
-        args = parse_args([match[1], *words[2:], *options])
+        args = parse_args([match[1].replace("main", "train"), *words[2:], *options])
         runs = planned(args)
         if run and (failures := run_all(args, runs)):
             print_failures(failures)
         if missing := [r.label for r in runs if not (r.directory / "result.json").is_file()]:
             raise ValueError(f"{len(missing)} of {len(runs)} runs of `{command}` are not done ({missing[0]}, ...)")
         return summary(args, runs, "md")
-    if match := TOOL.match(command):
-        return f"```text\n{_printed(command, match[1], words[3:]).rstrip()}\n```"
-    raise ValueError(f'a block is made by "{command}": give a script of scripts/upt or python -m tools.NAME')
+    if COMMAND.match(command):
+        return f"```text\n{_printed(command, words[1:]).rstrip()}\n```"
+    raise ValueError(f'a block is made by "{command}": give a script of scripts/upt or upt-clip NAME')
 
 
-def _printed(command: str, module: str, words: list[str]) -> str:
-    ended = subprocess.run([sys.executable, "-m", module, *words], cwd=ROOT, capture_output=True, text=True)
+def _printed(command: str, words: list[str]) -> str:
+    ended = subprocess.run([sys.executable, "-m", "upt_clip", *words], capture_output=True, text=True)
     if ended.returncode:
         raise ValueError(f"`{command}` ended with exit status {ended.returncode}: {ended.stderr.strip()[-300:]}")
     return ended.stdout
