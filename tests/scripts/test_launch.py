@@ -105,7 +105,7 @@ def test_two_planners_share_the_work(planner):
 
 
 def test_a_run_that_outlives_its_killed_planner_is_waited_for(planner, tmp_path):
-    words, gate = ("main", "emoji", 1, "--trainer", "ZeroshotCLIP"), tmp_path / "gate"
+    words, gate = ("train", "emoji", 1, "--trainer", "ZeroshotCLIP"), tmp_path / "gate"
     killed = planner.start(*words, FAKE_GATE=str(gate))
     wait_for(lambda: planner.noted("start"))
     os.kill(killed.pid, signal.SIGKILL)  # the planner alone: its run goes on

@@ -76,7 +76,7 @@ def test_dry_run_prints_commands_that_are_the_papers_protocol(tmp_path):
 
 
 def test_help_and_user_errors():
-    assert "DATASET SHOTS" in main_sh("-h").stdout
+    assert "DATASET|PHOTOS [SHOTS]" in main_sh("-h").stdout
     for arguments, message in (
         (["oxford_pet", "16"], "did you mean oxford_pets?"),
         (["emoji", "16", "--trainer", "UTP"], "did you mean UPT?"),
@@ -166,10 +166,11 @@ def test_train_py_trains_evaluates_and_resumes_with_coops_options(data, tiny_cli
 )
 def test_train_py_errors_are_one_line(arguments, message, capsys, tmp_path):
     from upt_clip import train
+    from upt_clip.trainers.core.clip.loader import load_clip
 
     arguments = ["--dataset-config-file", str(ROOT / "configs/datasets/emoji.yaml"), *arguments]
     args = train.parse_args(arguments)
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         cfg = train.setup_cfg(args)
-        train.trainers.core.clip_loader.load_clip(cfg.MODEL.BACKBONE.NAME)
+        load_clip(cfg.MODEL.BACKBONE.NAME)
     assert message in str(caught.value) and "\n" not in str(caught.value)

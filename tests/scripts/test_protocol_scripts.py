@@ -135,11 +135,11 @@ def test_train_py_never_trains_when_asked_to_test(data, tiny_clip_file, tmp_path
 
 @pytest.mark.parametrize("script", ["base2new", "domain_generalization", "cross_dataset", "reproduce"])
 def test_every_script_has_help_and_a_dry_run_from_any_folder(script, tmp_path):
-    assert f"scripts/upt/{script}.sh" in run(script, "-h", cwd=tmp_path).stdout
+    assert f"usage: upt-clip {script} " in run(script, "-h", cwd=tmp_path).stdout
     words = {"base2new": ["emoji"], "reproduce": ["ablation"]}.get(script, [])
     done = run(script, *words, "--root", "none", "--output", "runs", cwd=tmp_path, DRY_RUN="1")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) > 5 and all(line.startswith("python train.py ") for line in lines)
+    assert len(lines) > 5 and all(line.startswith("python -m upt_clip run ") for line in lines)
     assert all(f"--output-dir {tmp_path}/runs/" in line for line in lines) and not list(tmp_path.iterdir())
     assert run(script, "--sedes", cwd=tmp_path).returncode == 2

@@ -10,7 +10,7 @@ import pytest
 
 from upt_clip import locks
 
-HOLD = "import os, pathlib, sys, time; from tools import locks\nwith locks.hold(pathlib.Path(sys.argv[1])):\n    "
+HOLD = "import os, pathlib, sys, time; from upt_clip import locks\nwith locks.hold(pathlib.Path(sys.argv[1])):\n    "
 
 
 def start(directory, code, **kwargs) -> subprocess.Popen:

@@ -106,7 +106,7 @@ def test_default_trainers_have_a_config_for_the_backbone():
         assert {"UPT"} <= found <= set(names)
     resnet = plan("reproduce", "few_shot", "--datasets", "dtd", "--cfg", "rn50")
     assert {"CoOp"} <= {r.trainer for r in resnet} <= {ZERO_SHOT, "CoOp", "LinearProbe"}
-    big = plan("main", "dtd", 16, "--trainer", "CoOp UPT", "--cfg", "vit_l14")
+    big = plan("train", "dtd", 16, "--trainer", "CoOp UPT", "--cfg", "vit_l14")
     assert {r.cfg for r in big} == {"vit_l14", "vit_l14_c4_ctxv1", "vit_l14_paper"}
 
 

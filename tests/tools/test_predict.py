@@ -100,7 +100,8 @@ def test_a_user_error_is_one_line_and_status_2(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "upt_clip.tools.use.predict",
+        "upt_clip",
+        "predict",
         str(tmp_path),
         str(tmp_path),
     ]
