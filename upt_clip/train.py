@@ -6,6 +6,7 @@
 
 import argparse
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -172,6 +173,12 @@ def logged(directory: str) -> Iterator[None]:
             file.close()
 
 
+@functools.cache
+def about_this_machine() -> str:
+    """Versions and hardware, as log.txt has them; asking takes half a second."""
+    return collect_env_info()
+
+
 def run(cfg: CfgNode, args: argparse.Namespace) -> None:
     """What the command line asks for, with its config."""
     if cfg.SEED >= 0:
@@ -188,7 +195,7 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
     if ignored := without_effect(cfg):
         print(f"Without effect on {cfg.TRAINER.NAME}: {', '.join(ignored)}")
     print("Collecting env info ...")
-    print(f"** System info **\n{collect_env_info()}\n")
+    print(f"** System info **\n{about_this_machine()}\n")
     trainer = build_trainer(cfg)
     if args.eval_only:
         if trainer.trainable and not args.model_dir:

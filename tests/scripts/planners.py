@@ -58,7 +58,7 @@ class Planner:
         words = [*words, "--output", self.output, "--root", self.output / "none"]
         command = [sys.executable, "-m", "upt_clip", *map(str, words)]
         env = os.environ | {"PYTHONPATH": str(self.script.parent), "FAKE_TRAIN": str(self.script)}
-        env |= {"FAKE_LOG": str(self.log), "OMP_NUM_THREADS": "1"} | environment
+        env |= {"FAKE_LOG": str(self.log), "OMP_NUM_THREADS": "1", "UPT_FORK": "0"} | environment
         env = {key: value for key, value in env.items() if value}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from upt_clip import HOME, locks
+from upt_clip.tools.sweep.forks import Fork
 from upt_clip.tools.sweep.plan import Run
 
 EPOCHS = re.compile(r"^epoch \[(\d+)/(\d+)\] batch \[(\d+)/(\d+)\]")
@@ -58,9 +59,9 @@ class Progress:
 class Children:
     """Starts runs, and stops all of them at once."""
 
-    def __init__(self, progress: Progress, verbose: bool = False):
-        self.progress, self.verbose = progress, verbose
-        self._processes: set[subprocess.Popen] = set()
+    def __init__(self, progress: Progress, verbose: bool = False, forked: bool = False):
+        self.progress, self.verbose, self.forked = progress, verbose, forked
+        self._processes: set[subprocess.Popen | Fork] = set()
         self._changing = threading.Lock()
         self._stopped = False
 
@@ -69,15 +70,8 @@ class Children:
         with self._changing:
             if self._stopped:
                 return 1, []
-            process = subprocess.Popen(
-                [*RUN, *run.arguments()],
-                env=os.environ | environment | import_path() | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[lock],
-                text=True,
-                errors="replace",
-            )
+            start = Fork if self.forked else _fresh
+            process = start(run.arguments(), environment, lock)
             self._processes.add(process)
         tail: deque[str] = deque(maxlen=LINES_KEPT)
         for line in process.stdout:
@@ -104,6 +98,19 @@ class Children:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _fresh(arguments: list[str], environment: dict[str, str], lock: int) -> subprocess.Popen:
+    """A run as a process that imports all itself."""
+    return subprocess.Popen(
+        [*RUN, *arguments],
+        env=os.environ | environment | import_path() | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[lock],
+        text=True,
+        errors="replace",
+    )
 
 
 def import_path() -> dict[str, str]:

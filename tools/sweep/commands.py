@@ -118,7 +118,7 @@ def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str
 def run_all(args: argparse.Namespace, runs: list[Run]) -> list[Failure]:
     """Runs what is not done yet, where the options say; returns what failed."""
     if args.launcher == "local":
-        return launch.run_all(runs, launch.slots(args.workers, args.gpus), args.verbose)
+        return launch.run_all(runs, launch.slots(args.workers or launch.fitting_workers(runs), args.gpus), args.verbose)
     return slurm.run_all(runs, args.output, args.slurm, "slurm" if args.launcher == "slurm" else "local")
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from upt_clip import cli, locks
-from upt_clip.tools.sweep import child
+from upt_clip import cli, config_files, locks
+from upt_clip.tools.sweep import child, forks
 from upt_clip.tools.sweep.plan import Run
 from upt_clip.tools.tables import results
 
+MOST_WORKERS = 8  # each takes about a GiB of memory
 POLL_S = 0.5  # how often a run that another process is at is looked at
 
 
@@ -27,6 +28,15 @@ class Failure:
     run: Run
     reason: str
     log: Path | None = None
+
+
+def fitting_workers(runs: list[Run]) -> int:
+    """How many runs at a time suit this machine: as many as there are cores where all runs are on pocket and on a CPU.
+
+    Its products are too small for several threads: two runs with one thread each end sooner than one after another.
+    """
+    small = all(config_files.backbone(run.cfg) == "pocket" and "MODEL.BACKBONE.NAME" not in run.opts for run in runs)
+    return min(cpu_count(), MOST_WORKERS) if small and not forks.has_gpu() else 1
 
 
 def slots(workers: int = 1, gpus: Iterable[str] = ()) -> list[dict[str, str]]:
@@ -75,7 +85,10 @@ def run_all(runs: list[Run], at_once: list[dict[str, str]] | None = None, verbos
     """
     pending = to_do(runs)
     print(f"{len(runs)} runs planned: {len(runs) - len(pending)} done, {len(pending)} to do", flush=True)
-    launcher = _Launcher(runs, pending, at_once or [{}], verbose)
+    at_once = at_once or [{}]
+    alike = all(slot == at_once[0] for slot in at_once)  # not so with GPUs
+    forked = len(pending) > 1 and alike and forks.are_possible() and forks.warm_up(at_once[0])
+    launcher = _Launcher(runs, pending, at_once, verbose, forked)
     with stopped_by_signals():
         return launcher.work() if pending else []
 
@@ -100,7 +113,7 @@ def stopped_by_signals():
 
 
 class _Launcher:
-    def __init__(self, runs: list[Run], pending: list[Run], at_once: list[dict[str, str]], verbose: bool):
+    def __init__(self, runs: list[Run], pending: list[Run], at_once: list[dict[str, str]], verbose: bool, forked: bool):
         self.datasets = {run.dataset for run in runs}
         self.number = {run.directory: i for i, run in enumerate(pending, 1)}
         self.pending, self.free = list(pending), list(at_once)
@@ -108,7 +121,7 @@ class _Launcher:
         self.failures: dict[Path, Failure] = {}
         self.given_up: dict[str, str] = {}  # data set -> the user error
         self.progress = child.Progress(len(pending), hidden=verbose)
-        self.children = child.Children(self.progress, verbose)
+        self.children = child.Children(self.progress, verbose, forked)
         self.waiting_said = False
 
     def work(self) -> list[Failure]:

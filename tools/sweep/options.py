@@ -57,7 +57,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--cfg", default="", help="name of a YAML in configs/trainers/TRAINER, or a backbone such as vit_b32")
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--output", default="output", help="folder of the runs (default: ./output)")
-    add("--workers", type=int, default=1, metavar="N", help="runs at a time on a CPU, which share its cores")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="runs at a time on a CPU (default: what suits it)",
+    )
     add("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
     add("--launcher", choices=("local", "slurm", "submitit-local"), default="local", help="slurm: as jobs of a cluster")
     add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, e.g. partition=gpu timeout_min=120")
@@ -78,11 +83,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.gpus = args.gpus.replace(",", " ").split()
     if args.no_cache:
         cache.switch_off()
-    if args.workers < 1:
+    if args.workers is not None and args.workers < 1:
         raise ValueError(f"--workers is {args.workers}, choose 1 or more")
-    if args.gpus and args.workers > 1:
+    if args.gpus and (args.workers or 1) > 1:
         raise ValueError("--gpus runs one run a GPU at a time: leave --workers out")
-    if args.launcher != "local" and (args.gpus or args.workers > 1):
+    if args.launcher != "local" and (args.gpus or (args.workers or 1) > 1):
         raise ValueError("--workers and --gpus are for this machine: with --launcher slurm use --slurm gpus_per_node=1")
     args.root = str(_absolute(args.root or os.environ.get("DATA", "") or "data"))
     args.output = _absolute(args.output)
