@@ -66,7 +66,7 @@ setup(
         "upt_clip",
         *(f"upt_clip.{part}{dot}" for part in PARTS for dot in ("", *(f".{p}" for p in find_packages(part)))),
         *(f"upt_clip.toolbox.{name}" for name in find_packages("toolbox")),
-        *(name for folder in DATA for name in below(folder)),
+        *(name for folder in (*DATA, "tools/tables/published") for name in below(folder)),
     ],
     package_dir={
         **{f"upt_clip.{part}": part for part in (*PARTS, *DATA)},

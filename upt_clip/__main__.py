@@ -36,7 +36,13 @@ def usage() -> str:
     width = max(map(len, COMMANDS)) + 2
     lines = [f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items()]
     return "\n".join(
-        ["usage: upt-clip COMMAND ...", "", *lines, "", "upt-clip COMMAND -h explains one; upt-clip --version"]
+        [
+            "usage: upt-clip COMMAND ...",
+            "",
+            *lines,
+            "",
+            'upt-clip COMMAND -h explains one; upt-clip --version; for bash: eval "$(upt-clip completion)"',
+        ]
     )
 
 
@@ -49,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     name = words[0] if words else "-h"
     if name in ("-h", "--help"):
         print(usage())
+        return 0
+    if name == "completion":
+        print(f"complete -o default -W '{' '.join(COMMANDS)}' upt-clip")
         return 0
     if name == "--version":
         print(f"upt-clip {__version__}")
