@@ -16,14 +16,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from upt_clip import dassl_compat
-from upt_clip import datasets  # before dassl: it makes Dassl.pytorch importable
-
-# isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 
-from upt_clip import cli
+from upt_clip import cli, dassl_compat, datasets
 
 SIZES = Path(datasets.__file__).with_name("dataset_sizes.csv")
 
