@@ -20,13 +20,13 @@ from torch import Tensor
 from upt_clip import cli, trainers
 from upt_clip.files import write_atomically
 from upt_clip.tools.use.predict import Pictures, add_model_options, load_model, picture_paths
-from upt_clip.trainers.core.clip.encoders import splice
+from upt_clip.trainers.core.clip.encoders import CLIPModule, splice
 
 ROWS = 8  # pictures in one file
 TOKENS = 8  # prompts in one row, beside CLS
 
 
-def vit(model: trainers.Predictor) -> torch.nn.Module:
+def vit(model: trainers.Predictor) -> CLIPModule:
     """The image tower, which must be a ViT."""
     if not model.network.image_tower.is_vit:
         raise ValueError(
