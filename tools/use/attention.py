@@ -11,6 +11,7 @@ CLS is computed, so that is where CLS alone is shown; the default is the layer b
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -115,7 +116,7 @@ def draw(names: list[str], pictures: Tensor, weights: Tensor, n_patches: int, ti
         bar = figure.colorbar(heat, ax=line.tolist(), fraction=0.02, pad=0.01)
         bar.set_label("× the even share", fontsize=7)
         bar.ax.tick_params(labelsize=7)
-        bar.solids.set(alpha=1)
+        bar.solids.set(alpha=1)  # type: ignore[union-attr]  # an image has a filled bar
     figure.suptitle(title, fontsize=9)
     return figure
 
@@ -148,6 +149,6 @@ def main(argv: list[str] | None = None) -> int:
         seen = as_seen(batch.cpu(), model.cfg)
         figure = draw([Path(name).name for name in names], seen, weights[:, : 1 + TOKENS], n_patches, title)
         path = folder / ("attention.png" if len(paths) <= ROWS else f"attention_{page}.png")
-        write_atomically(path, lambda temporary, figure=figure: figure.savefig(temporary, dpi=150, format="png"))
+        write_atomically(path, partial(figure.savefig, dpi=150, format="png"))
         print(path)
     return 1 if found.failed else 0
