@@ -56,7 +56,7 @@ def split_trainval(trainval: list[Item], test: list[Item]) -> Split:
 
 def group_by_label(items: list[Item]) -> dict[int, list[Item]]:
     """Label -> its items; labels in order of first appearance, items in their order."""
-    groups = {}
+    groups: dict[int, list[Item]] = {}
     for item in items:
         groups.setdefault(item.label, []).append(item)
     return groups

@@ -21,6 +21,7 @@ def few_shot(split: Split, shots: int, seed: int, dataset: str) -> Split:
         return split
     if shots < 1:
         raise ValueError(f"DATASET.NUM_SHOTS is {shots}; it must be 1 or more, or -1 for all pictures")
+    drawn: Split | None
     if seed < 0:
         drawn = _draw(split, shots, random.Random())
     else:
@@ -56,14 +57,14 @@ def _read(path, split: Split, shots: int) -> Split | None:
     """The cached draw, or None if there is none or if it is not a draw from this split."""
     content = read_json(path)
     try:
-        lists = [[Item(*entry) for entry in content[part]] for part in ("train", "val")]
+        train, val = ([Item(*entry) for entry in content[part]] for part in ("train", "val"))
     except (TypeError, KeyError):
         return None
-    for drawn, full, n in zip(lists, split[:2], (shots, min(shots, VAL_SHOTS)), strict=True):
+    for drawn, full, n in zip((train, val), split[:2], (shots, min(shots, VAL_SHOTS)), strict=True):
         expected = sum(min(n, len(group)) for group in group_by_label(full).values())
         if len(drawn) != expected or not set(drawn) <= set(full):
             return None
-    return Split(*lists, split.test)
+    return Split(train, val, split.test)
 
 
 def _announce_short_classes(train: list[Item], shots: int):

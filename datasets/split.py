@@ -86,7 +86,7 @@ def _item(entry, where: str) -> Item:
 
 def check_labels(split: Split, where):
     """Raise ValueError unless the labels are 0..n-1 without a gap, two or more, each with one name that can be read."""
-    names = {}
+    names: dict[int, str] = {}
     for item in (item for part in split for item in part):
         if names.setdefault(item.label, item.name) != item.name:
             raise ValueError(f"{where}: label {item.label} has two names, {names[item.label]!r} and {item.name!r}")

@@ -39,7 +39,7 @@ def index_images(folder: Path) -> dict[str, list[str]]:
 
 def missing_images(folder: Path, paths) -> list[str]:
     """Those of the `/`-separated relative paths that are not there, found by listing each folder once."""
-    by_parent = {}
+    by_parent: dict[str, list[str]] = {}
     for path in paths:
         by_parent.setdefault(path.rpartition("/")[0], []).append(path)
     missing = []

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
-from .core import Prompts, PromptTrainer, Sentences, context_sentences, initial_context
+from .core import CLIPModule, Prompts, PromptTrainer, Sentences, context_sentences, initial_context
 
 BOTTLENECK = 16  # section 3.2: the meta network's hidden layer is 16 times narrower than the image features
 
@@ -37,7 +37,7 @@ class CoCoOp(PromptTrainer):
     DEFAULTS = {"N_CTX": 16, "CTX_INIT": "", "PREC": "auto"}
     image_specific = True
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         o = self.options
         ctx = initial_context(clip_model, o.CTX_INIT, o.N_CTX, "TRAINER.COCOOP.N_CTX")
         self.n_ctx = len(ctx)

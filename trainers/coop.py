@@ -7,7 +7,7 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
-from .core import Prompts, PromptTrainer, Sentences, context_sentences, initial_context
+from .core import CLIPModule, Prompts, PromptTrainer, Sentences, context_sentences, initial_context
 
 
 class ContextLearner(nn.Module):
@@ -28,10 +28,10 @@ class CoOp(PromptTrainer):
     DEFAULTS = {"N_CTX": 16, "CSC": False, "CTX_INIT": "", "CLASS_TOKEN_POSITION": "end", "PREC": "auto"}
 
     @property
-    def class_specific(self) -> bool:
+    def class_specific(self) -> bool:  # type: ignore[override]  # a constant elsewhere, here the config's
         return self.options.CSC
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         o = self.options
         ctx = initial_context(clip_model, o.CTX_INIT, o.N_CTX, "TRAINER.COOP.N_CTX")
         self.n_ctx = len(ctx)

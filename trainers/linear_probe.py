@@ -14,7 +14,7 @@ from dassl.engine import TRAINER_REGISTRY
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from .core import Prompts, PromptTrainer, Sentences, image_features, template_sentences
+from .core import CLIPModule, Prompts, PromptTrainer, Sentences, image_features, template_sentences
 from .templates import template
 
 COARSE = tuple(10.0**k for k in range(-2, 7))  # inverse strengths C, tried first
@@ -37,7 +37,7 @@ class LinearHead(nn.Module):
 class LinearProbe(PromptTrainer):
     """Logistic regression on frozen image features; it knows no class names, so base-to-new does not apply."""
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         return LinearHead(n_classes, clip_model.text_projection.shape[1])
 
     def class_sentences(self, classnames: list[str]) -> Sentences:
@@ -91,9 +91,9 @@ def search(train: tuple, val: tuple | None) -> tuple[float, LogisticRegression]:
     step = COARSE[1] / COARSE[0]
     for _ in range(REFINEMENTS):
         step **= 0.5
-        best = max(sorted(scores), key=scores.get)
+        best = max(sorted(scores), key=scores.__getitem__)
         for c in (best / step, best * step):
             fits[c] = fit(c)
             scores[c] = fits[c].score(*val)
-    best = max(sorted(scores), key=scores.get)
+    best = max(sorted(scores), key=scores.__getitem__)
     return best, fits[best]

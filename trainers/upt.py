@@ -9,6 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
 from .core import (
+    CLIPModule,
     Prompts,
     PromptTrainer,
     Sentences,
@@ -79,6 +80,8 @@ class UnifiedPromptLearner(nn.Module):
         words: None, or (N_CTX_TEXT, D_text) embeddings that the first text row is added to.
     """
 
+    words: Tensor | None
+
     def __init__(self, o, text_width: int, image_width: int, words: Tensor | None = None):
         super().__init__()
         shared, joint = o.MIXER == "shared", o.MIXER == "joint"
@@ -123,7 +126,7 @@ class UPT(PromptTrainer):
         "DROPOUT": 0.1, "OUTPUT_GAIN": 0.0, "CTX_INIT": "", "CLASS_TOKEN_POSITION": "end", "PREC": "auto",
     }  # fmt: skip
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         o, visual = self.options, require_vit(self, clip_model)
         check_depth("TRAINER.UPT.DEPTH_TEXT", o.DEPTH_TEXT, clip_model.transformer)
         check_depth("TRAINER.UPT.DEPTH_VISION", o.DEPTH_VISION, visual.transformer)

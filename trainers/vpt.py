@@ -8,7 +8,16 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
-from .core import Prompts, PromptTrainer, Sentences, check_depth, check_range, require_vit, template_sentences
+from .core import (
+    CLIPModule,
+    Prompts,
+    PromptTrainer,
+    Sentences,
+    check_depth,
+    check_range,
+    require_vit,
+    template_sentences,
+)
 from .templates import template
 
 
@@ -29,7 +38,7 @@ class VPT(PromptTrainer):
 
     DEFAULTS = {"N_CTX_VISION": 4, "DEPTH_VISION": 1, "PREC": "auto"}
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         o, visual = self.options, require_vit(self, clip_model)
         check_depth("TRAINER.VPT.DEPTH_VISION", o.DEPTH_VISION, visual.transformer)
         check_range("TRAINER.VPT.N_CTX_VISION", o.N_CTX_VISION)

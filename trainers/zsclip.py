@@ -3,7 +3,7 @@
 from dassl.engine import TRAINER_REGISTRY
 from torch import nn
 
-from .core import Prompts, PromptTrainer, Sentences, template_sentences
+from .core import CLIPModule, Prompts, PromptTrainer, Sentences, template_sentences
 from .templates import template
 
 
@@ -18,7 +18,7 @@ class NoPrompts(nn.Module):
 class ZeroshotCLIP(PromptTrainer):
     """Zero-shot CLIP with the data set's own sentence (arXiv 2103.00020)."""
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         return NoPrompts()
 
     def class_sentences(self, classnames: list[str]) -> Sentences:

@@ -53,7 +53,8 @@ def _keys(content: object) -> list:
         ValueError: there are too many values; YAML's references can make any number of them of a few bytes, or a value
             that holds itself.
     """
-    keys, waiting, n = [], [content], 0
+    keys: list = []
+    waiting, n = [content], 0
     while waiting:
         node = waiting.pop()
         below = list(node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple, set)) else ())

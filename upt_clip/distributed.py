@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from yacs.config import CfgNode
+
+T = TypeVar("T")
 
 
 def start(cfg: CfgNode) -> CfgNode:
@@ -68,11 +71,11 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def from_first(make: Callable[[], object]) -> object:
+def from_first(make: Callable[[], T]) -> T:
     """What `make` returns in the first process, in all of them."""
     if world() == 1:
         return make()
-    content = [make() if is_first() else None]
+    content: list[Any] = [make() if is_first() else None]
     dist.broadcast_object_list(content)
     return content[0]
 
@@ -156,7 +159,7 @@ class Part(Sampler):
         return len(self.indices)
 
 
-def test_sampler(stock: DataLoader) -> Sampler:
+def test_sampler(stock: DataLoader) -> Iterable[int]:
     """The order in which this process goes through a test list.
 
     Raises:
@@ -166,7 +169,7 @@ def test_sampler(stock: DataLoader) -> Sampler:
         return stock.sampler
     if not isinstance(stock.sampler, SequentialSampler):
         raise ValueError("several processes test in order: leave DATALOADER.TEST.SAMPLER SequentialSampler")
-    return Part(len(stock.dataset))
+    return Part(len(stock.sampler))
 
 
 def gather(rows: Tensor, n: int) -> Tensor:

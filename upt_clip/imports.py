@@ -41,7 +41,7 @@ def _standing_in(guest: str) -> Iterator[None]:
         import packaging.version
 
         modules["pkg_resources"] = ModuleType("pkg_resources")
-        modules["pkg_resources"].packaging = packaging
+        vars(modules["pkg_resources"])["packaging"] = packaging
     elif guest == "dassl" and _is_missing("gdown"):
         modules["gdown"] = _Absent("gdown")
     modules = {name: module for name, module in modules.items() if name not in sys.modules}

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from dassl.config import get_cfg_default
@@ -162,7 +163,7 @@ def logged(directory: str) -> Iterator[None]:
     """Copies what is printed to the directory's log.txt; afterwards standard output is what it was."""
     console = sys.stdout
     setup_logger(directory)
-    logger = sys.stdout
+    logger: Any = sys.stdout
     try:
         yield
     finally:

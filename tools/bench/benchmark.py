@@ -19,6 +19,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from tabulate import tabulate
@@ -122,7 +123,7 @@ def render(result: dict) -> str:
     return "\n".join(lines)
 
 
-def _text(column: str, value: object) -> str:
+def _text(column: str, value: Any) -> str:
     if value is None:
         return "over --memory-limit" if column == "peak_gib" else ""
     if isinstance(value, dict):

@@ -1,5 +1,6 @@
 """Straight lines through measured costs, and their picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ LOOKS = {"plain": ("#0072B2", "s", "--"), "ours": ("#D55E00", "o", "-")}
 MEANING = {"classes": "classes", "batch": "images in a batch", "prompts": "prompts in each prompted tower"}
 
 
-def fit(values: list[float], seconds: list[float]) -> tuple[float, float, float]:
+def fit(values: Sequence[float], seconds: Sequence[float]) -> tuple[float, float, float]:
     """Slope, intercept and R² of the least-squares line."""
     slope, intercept = np.polyfit(values, seconds, 1)
     rest = np.var(np.asarray(seconds) - slope * np.asarray(values) - intercept)

@@ -11,10 +11,10 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from upt_clip.trainers.core.runs import report
 
 Task = Callable[[], object]
 Answer = TypeVar("Answer")
+Key = TypeVar("Key")
 MAPPED_GIB = 3  # of address space that torch's libraries take, and little of it is memory
 
 
@@ -78,7 +79,7 @@ class Apart:
         there.close()
         self.ask(bool)  # waits until it is made
 
-    def ask(self, question: Callable[[Task], Answer]) -> Answer:
+    def ask(self, question: Callable[[Any], Answer]) -> Answer:
         """What question(task) returns there."""
         try:
             self.connection.send(question)
@@ -111,15 +112,15 @@ def _answer(connection, threads: int, make: Callable[..., Task], arguments: tupl
         connection.send(MemoryError() if isinstance(error, RuntimeError) and "memory" in str(error) else error)
 
 
-def ask(task: Task | Apart, question: Callable[[Task], Answer]) -> Answer:
+def ask(task: Task | Apart, question: Callable[[Any], Answer]) -> Answer:
     """question(task), asked where the task is."""
     return task.ask(question) if isinstance(task, Apart) else question(task)
 
 
-def interleaved(tasks: dict[str, Task | Apart], repeat: int, device: torch.device) -> dict[str, Timing]:
+def interleaved(tasks: Mapping[Key, Task | Apart], repeat: int, device: torch.device) -> dict[Key, Timing]:
     """Each task once to warm up and to count its operations, then all of them in turn, `repeat` times."""
     bar = tqdm(total=len(tasks) * (repeat + 1), desc="measuring", leave=False, disable=None)
-    timings = {}
+    timings: dict[Key, Timing] = {}
     for name, task in tasks.items():
         timings[name] = Timing([], [], ask(task, count_flops))
         bar.update()

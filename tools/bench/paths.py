@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,12 +18,14 @@ from upt_clip.tools.bench.measure import Task, products
 from upt_clip.tools.bench.plain_clip import PlainCLIP, PlainTrainer
 from upt_clip.trainers.core import Prompts
 from upt_clip.trainers.core.clip.precision import choose_device
+from upt_clip.trainers.core.clip.prompted_clip import PromptedCLIP
 from upt_clip.trainers.core.predictor import bare_trainer
 
 # isort: split
 from dassl.engine import TrainerX, build_trainer
 from dassl.utils import set_random_seed
 
+Network = PromptedCLIP | PlainCLIP
 SETUP = CONFIGS / "trainers/UPT/pocket_paper.yaml"  # it sets no trainer's keys, so it serves all methods
 LR = 0.002
 ENDLESS = 10_000  # epochs, so that none is the last, which would be followed by a test
@@ -60,7 +63,7 @@ class Paths:
         """Of the towers' matrix products."""
         return self.trainer.precision.autocast or self.trainer.precision.tower
 
-    def training_step(self, model: nn.Module) -> Task:
+    def training_step(self, model: Network) -> Task:
         """Forward pass, loss, backward pass and update of the learner.
 
         Raises:
@@ -80,7 +83,7 @@ class Paths:
 
         return step
 
-    def inference(self, model: nn.Module, n_images: int | None = None) -> Task:
+    def inference(self, model: Network, n_images: int | None = None) -> Callable[[], Tensor]:
         """Logits of the (first) images, in evaluation mode."""
 
         @torch.no_grad()

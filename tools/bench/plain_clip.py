@@ -21,14 +21,18 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 class PlainCLIP(nn.Module):
     """Logits (B, C), fp32, of images (B, 3, height, width), by the weights and learner of a trainer's own network."""
 
+    tokens: Tensor  # (C, L)
+    slots: Tensor  # (C, P)
+    ends: Tensor  # (C,)
+
     def __init__(self, trainer: PromptTrainer, network: PromptedCLIP):
         super().__init__()
         self.clip, self.learner = trainer.clip_model, network.learner
         self.image_specific = trainer.image_specific
         sentences = trainer.class_sentences(network.names)
         rows = [row + [0] * (self.clip.context_length - len(row)) for row in sentences.tokens]
-        self.register_buffer("tokens", torch.tensor(rows))  # (C, L)
-        self.register_buffer("slots", torch.tensor(sentences.slots, dtype=torch.long))  # (C, P)
+        self.register_buffer("tokens", torch.tensor(rows))
+        self.register_buffer("slots", torch.tensor(sentences.slots, dtype=torch.long))
         self.register_buffer("ends", torch.tensor([len(row) - 1 for row in sentences.tokens]))
         self.to(trainer.device)
 
@@ -48,20 +52,19 @@ class PlainCLIP(nn.Module):
         clip, dtype = self.clip, self.clip.text_projection.dtype
         rows = torch.arange(len(self.tokens), device=self.tokens.device)
         x = clip.token_embedding(self.tokens).to(dtype)  # (C, L, D)
-        depth = 0 if prompts is None else len(prompts)
-        if depth:
-            x = x.index_put((rows[:, None], self.slots), self._for_each_class(prompts[0], dtype))
+        own = [] if prompts is None else [self._for_each_class(prompts[i], dtype) for i in range(len(prompts))]
+        if own:
+            x = x.index_put((rows[:, None], self.slots), own[0])
         x = (x + clip.positional_embedding.to(dtype)).transpose(0, 1)  # the stock blocks take (L, C, D)
         for i, block in enumerate(clip.transformer.resblocks):
-            if 0 < i < depth:
-                own = self._for_each_class(prompts[i], dtype)
-                x = x.transpose(0, 1).index_put((rows[:, None], self.slots), own).transpose(0, 1)
+            if 0 < i < len(own):
+                x = x.transpose(0, 1).index_put((rows[:, None], self.slots), own[i]).transpose(0, 1)
             x = block(x)
         x = clip.ln_final(x.transpose(0, 1)).to(dtype)
         return F.normalize((x[rows, self.ends] @ clip.text_projection).float(), dim=-1)
 
     def _for_each_class(self, prompts: Tensor, dtype: torch.dtype) -> Tensor:
-        return prompts.to(dtype).expand(*self.slots.shape, -1)
+        return prompts.to(dtype).expand(len(self.slots), self.slots.shape[1], -1)
 
     def encode_image(self, images: Tensor, prompts: Tensor | None = None) -> Tensor:
         """Unit features (B, E) of images with prompts (depth, P, D) behind CLS, or None."""

@@ -35,7 +35,8 @@ def image_side(backbone: str) -> int:
 
 def class_names(n: int) -> list[str]:
     """`n` different names of one, two and three words in turn, each word one token of CLIP's."""
-    names, words = [], _words()
+    names: list[str] = []
+    words = _words()
     while len(names) < n:
         names.append(" ".join(next(words) for _ in range(len(names) % 3 + 1)))
     return names

@@ -9,17 +9,18 @@ from operator import attrgetter, methodcaller
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from upt_clip import trainers
 from upt_clip.tools.bench.measure import Apart, Task, Timing, ask, interleaved, peak_memory_mb, products
-from upt_clip.tools.bench.paths import Paths, emoji_trainer, one_epoch, test_logits, whole_test
+from upt_clip.tools.bench.paths import Network, Paths, emoji_trainer, one_epoch, test_logits, whole_test
 from upt_clip.trainers.core.clip.precision import choose_device
 from upt_clip.trainers.core.training.memory import keep_freed_memory
 
 SQUARE = 2048  # side of the matrices whose product gives the machine's rate
 SAMPLE = 4  # images on which the two paths' logits are compared
 VALUES = {"classes": [25, 50, 75, 100], "batch": [4, 8, 12, 16], "prompts": [2, 4, 8, 16]}
+Key = tuple[str, str]  # of a task: its name and its precision
 
 
 @dataclass
@@ -49,11 +50,11 @@ def evaluation(args: argparse.Namespace) -> dict:
     return _timed(args, _test_batch, more)
 
 
-def _training_step(paths: Paths, model: nn.Module) -> Task:
+def _training_step(paths: Paths, model: Network) -> Task:
     return paths.training_step(model)
 
 
-def _test_batch(paths: Paths, model: nn.Module) -> Task:
+def _test_batch(paths: Paths, model: Network) -> Task:
     return paths.inference(model)
 
 
@@ -66,41 +67,41 @@ def _parts(paths: Paths) -> dict[str, Task]:
     return parts
 
 
-def _timed(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task], more: Callable | None = None) -> dict:
+def _timed(args: argparse.Namespace, task_of: Callable[[Paths, Network], Task], more: Callable | None = None) -> dict:
     """Rows for the task of both paths, and for the tasks that `more(paths)` adds at each precision."""
     with ExitStack() as stack:
-        works, made = {}, {}
+        works: dict[Key, Task | Apart] = {}
+        made: dict[str, Paths] = {}
         for name, asked in _wanted(args):
             paths = made[asked] = made.get(asked) or Paths(args, asked)
             if name == "plain":
-                work = stack.enter_context(Apart(args.threads, _plain_work, args, task_of))
+                works[name, paths.precision] = stack.enter_context(Apart(args.threads, _plain_work, args, task_of))
             else:
                 keep_freed_memory(paths.device)  # as in training
-                work = _work(paths, paths.ours, task_of)
-            works[name, paths.precision] = work
+                works[name, paths.precision] = _work(paths, paths.ours, task_of)
         logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
         added = {(name, p.precision): t for p in made.values() for name, t in (more(p) if more else {}).items()}
         timings = interleaved(works | added, args.repeat, choose_device(args.device, use_cuda=True))
     return {"rows": _rows(timings), **_agreement(logits)}
 
 
-def _plain_work(args: argparse.Namespace, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+def _plain_work(args: argparse.Namespace, task_of: Callable[[Paths, Network], Task]) -> Work:
     paths = Paths(args, args.plain_precision)
     return _work(paths, paths.plain, task_of)
 
 
-def _work(paths: Paths, model: nn.Module, task_of: Callable[[Paths, nn.Module], Task]) -> Work:
+def _work(paths: Paths, model: Network, task_of: Callable[[Paths, Network], Task]) -> Work:
     infer = paths.inference(model, SAMPLE)
     return Work(task_of(paths, model), paths.precision, lambda: infer().float().cpu())
 
 
-def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
+def _wanted(args: argparse.Namespace) -> list[Key]:
     """Paths and the precisions that were asked for them."""
     both = [("plain", args.plain_precision), *(("ours", precision) for precision in args.precision)]
     return [(name, precision) for name, precision in both if name in args.paths]
 
 
-def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
+def _rows(timings: dict[Key, Timing]) -> list[dict]:
     """A row for each task; ratios to the plain path, and shares of the matmul rate at the same precision.
 
     Ratios are of seconds and of CPU seconds, which say more while the machine does other work, too.
@@ -110,7 +111,7 @@ def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
     for (name, precision), t in timings.items():
         rate = timings.get(("matmul", precision))
         own = timings.get(("its matrix products", precision)) if name == "image tower" else None
-        compared = plain and name.split(",")[0] in ("plain", "ours")
+        beside = plain if name.split(",")[0] in ("plain", "ours") else None
         rows.append(
             {
                 "task": name,
@@ -118,8 +119,8 @@ def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
                 "median_s": t.median,
                 "quartiles_s": t.quartiles,
                 "cpu_s": t.cpu,
-                "times_as_fast": plain.median / t.median if compared else None,
-                "by_cpu": plain.cpu / t.cpu if compared else None,
+                "times_as_fast": beside.median / t.median if beside else None,
+                "by_cpu": beside.cpu / t.cpu if beside else None,
                 "gflop": t.flops / 1e9,
                 "gflops": t.gflops,
                 "of_matmul_rate": t.gflops / rate.gflops if rate else None,
@@ -129,7 +130,7 @@ def _rows(timings: dict[tuple[str, str], Timing]) -> list[dict]:
     return rows
 
 
-def _agreement(logits: dict[tuple[str, str], Tensor]) -> dict:
+def _agreement(logits: dict[Key, Tensor]) -> dict:
     """The largest difference of our logits to the plain path's, and the spread of these."""
     plain = next((values for (name, _), values in logits.items() if name == "plain"), None)
     if plain is None:
@@ -142,14 +143,14 @@ def _agreement(logits: dict[tuple[str, str], Tensor]) -> dict:
 def epoch(args: argparse.Namespace) -> dict:
     """A few-shot epoch on `Emoji`: loader, steps, Dassl's loop and what it writes."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        works = {}
+        named: dict[str, Work | Apart] = {}
         if "plain" in args.paths:
-            works["plain"] = stack.enter_context(Apart(args.threads, _plain_epoch, args, Path(folder)))
+            named["plain"] = stack.enter_context(Apart(args.threads, _plain_epoch, args, Path(folder)))
         if "ours" in args.paths:
             trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
             stack.callback(trainer.close_writer)
-            works["ours"] = _epoch(trainer)
-        works = {(name, ask(work, attrgetter("precision"))): work for name, work in works.items()}
+            named["ours"] = _epoch(trainer)
+        works = {(name, ask(work, attrgetter("precision"))): work for name, work in named.items()}
         timings = interleaved(works, args.repeat, choose_device(args.device, use_cuda=True))
         logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
         return {"rows": _rows(timings), **_agreement(logits)}
@@ -170,7 +171,7 @@ def retest(args: argparse.Namespace) -> dict:
         ValueError: the method prompts the image tower, so that nothing can be kept.
     """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        tasks = {}
+        tasks: dict[Key, Task | Apart] = {}
         if "ours" in args.paths:
             trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
             stack.callback(trainer.close_writer)
@@ -193,7 +194,7 @@ def _plain_test(args: argparse.Namespace, folder: Path) -> Work:
 
 def memory(args: argparse.Namespace) -> dict:
     """Peak memory of a process that does one training step, each path in a process of its own."""
-    found = []
+    found: list[dict] = []
     for name, precision in _wanted(args):
         peak = peak_memory_mb(_one_step, args, name, precision, limit_gib=args.memory_limit)
         found.append({"task": name, "precision": precision, "peak_gib": peak and peak / 1024})
@@ -230,7 +231,7 @@ def sweep(args: argparse.Namespace) -> dict:
 
 def _line(args: argparse.Namespace, axis: str) -> dict[str, tuple[list[int], list[float]]]:
     """For each path the values along an axis and its seconds there."""
-    found = {}
+    found: dict[str, tuple[list[int], list[float]]] = {}
     for value in args.values or VALUES[axis]:
         for row in _timed(_with(args, axis, value), _training_step)["rows"]:
             values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))

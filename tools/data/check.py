@@ -15,15 +15,12 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from upt_clip import dassl_compat
-from upt_clip import datasets  # before dassl: it makes Dassl.pytorch importable
-
-# isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 
-from upt_clip import cli
+from upt_clip import cli, dassl_compat, datasets
 
 SIZES = Path(datasets.__file__).with_name("dataset_sizes.csv")
 
@@ -34,7 +31,7 @@ def published_sizes() -> dict[str, dict[str, int]]:
         return {row.pop("dataset"): {key: int(n) for key, n in row.items() if n} for row in csv.DictReader(file)}
 
 
-def find_dataset(name: str) -> type:
+def find_dataset(name: str) -> Any:
     """The class for a registry name or the name of a YAML file, in any case. ValueError with all names if none."""
 
     def plain(text):
@@ -79,7 +76,7 @@ def split_problems(split, expected: dict[str, int]) -> list[str]:
     return problems
 
 
-def check(cls: type, cfg, full: bool = False):
+def check(cls, cfg, full: bool = False):
     """(split or None, problems) of one dataset; `full` decodes every picture, not just the first one of each class."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -95,7 +92,7 @@ def check(cls: type, cfg, full: bool = False):
     return split, problems
 
 
-def report(cls: type, split, problems: list[str], with_hash: bool):
+def report(cls, split, problems: list[str], with_hash: bool):
     """Print the lines of one dataset."""
     sizes = "" if split is None else ", ".join(f"{len(items)} {part}" for part, items in split._asdict().items())
     print(f"{cls.__name__:20} {'INCOMPLETE' if problems else 'ok':10} {sizes}".rstrip())

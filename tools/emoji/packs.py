@@ -106,11 +106,16 @@ def fetch(work: Path, package: str, version: str) -> Path:
     return tarball
 
 
+def _content(tar: tarfile.TarFile, member: str | tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file else b""  # a folder has none
+
+
 @lru_cache(maxsize=64)
 def read_json(tarball: Path, member: str):
     """Return a JSON file of a package."""
     with tarfile.open(tarball) as tar:
-        return json.load(tar.extractfile(f"package/{member}"))
+        return json.loads(_content(tar, f"package/{member}"))
 
 
 def concepts(work: Path) -> list[Concept]:
@@ -157,7 +162,7 @@ def _bitmaps(tarball: Path, wanted: set[str]) -> Iterator[tuple[str, Image.Image
             if path.suffix in {".png", ".webp"} and path.parent.name in {"64", "assets"}:
                 code = normal_code(path.stem)
                 if code in wanted:
-                    yield code, Image.open(io.BytesIO(tar.extractfile(member).read()))
+                    yield code, Image.open(io.BytesIO(_content(tar, member)))
 
 
 def _drawings(artist: Artist, tarball: Path, work: Path, wanted: set[str]) -> Iterator[tuple[str, Image.Image]]:

@@ -29,10 +29,9 @@ Rows = list[tuple[str, int, str]]
 def image_features(model: CLIP, root: Path, rows: Rows) -> np.ndarray:
     """Return unit-norm image features `(N, D)`."""
     size = model.visual.input_resolution
-    pictures = [
-        Image.open(root / path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC) for path, *_ in rows
-    ]
-    batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    pictures = (Image.open(root / path).convert("RGB") for path, *_ in rows)
+    pixels = [np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)) for picture in pictures]
+    batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     features = [model.encode_image((part - MEAN) / STD) for part in batch.split(128)]
     return torch.nn.functional.normalize(torch.cat(features), dim=-1).numpy()
 
@@ -58,7 +57,8 @@ def accuracy(predicted: np.ndarray, rows: Rows) -> float:
 
 def few_shot(rows: Rows, shots: int, seed: int) -> list[int]:
     """Return the positions of `shots` rows of each class, drawn with a private generator."""
-    rng, positions = random.Random(seed), {}
+    rng = random.Random(seed)
+    positions: dict[int, list[int]] = {}
     for i, (_, label, _) in enumerate(rows):
         positions.setdefault(label, []).append(i)
     return [i for members in positions.values() for i in rng.sample(members, min(shots, len(members)))]

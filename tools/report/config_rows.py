@@ -51,7 +51,8 @@ def overview(records: list[Record], output: Path) -> dict:
         "runs": {method: [(directory, command, config.yaml's text or None, what differs from the first run)]}.
     """
     groups = by_method(records)
-    values, runs = {}, {}
+    values: dict[str, dict[str, str]] = {}
+    runs: dict[str, list[tuple]] = {}
     for name, members in groups.items():
         seen: dict[str, list[str]] = {}
         runs[name] = []

@@ -12,10 +12,10 @@ def missing(records: list[Record], seeds: set[int]) -> list[str]:
     """One line for each cell of the tables that lacks some of the seeds, or has no run at all."""
     lines = []
     for kind in KINDS:
-        trained = [record for record in records if record.protocol == kind and record.seed is not None]
         cells: dict[tuple, set[int]] = defaultdict(set)
-        for r in trained:
-            cells[r.dataset, r.classes, r.shots, r.trainer, r.cfg, r.variant].add(r.seed)
+        for r in records:
+            if r.protocol == kind and r.seed is not None:
+                cells[r.dataset, r.classes, r.shots, r.trainer, r.cfg, r.variant].add(r.seed)
         for key in sorted(cells, key=str):
             dataset, classes, shots, *method = key
             if absent := sorted(seeds - cells[key]):

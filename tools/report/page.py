@@ -82,7 +82,7 @@ def _summary(records: list[Record], everything: list[Record]) -> list[tuple[str,
         ("Shots a class", ", ".join(map(str, shots)) or "none (zero-shot)"),
         ("Seeds", ", ".join(map(str, sorted({r.seed for r in records if r.seed is not None}))) or "none (zero-shot)"),
     ]
-    if other := sorted({record.seed for record in everything if record not in records}):
+    if other := sorted({r.seed for r in everything if r not in records and r.seed is not None}):
         lines.append(("Seeds left out", ", ".join(map(str, other)) + " (not asked for by --seeds)"))
     return lines
 

@@ -37,12 +37,13 @@ def samples(setting: Setting, count: int) -> tuple[list[Sample], list[str]]:
         return [], []
     found = [{row.path: row for row in method.first} for method in methods]
     names = [method.name for method in methods]
-    queues = {group: [] for group in GROUPS}
+    queues: dict[str, list[tuple[str, dict]]] = {group: [] for group in GROUPS}
     for path in set.intersection(*map(set, found)):
         predictions = dict(zip(names, (rows[path] for rows in found), strict=True))
         queues[_group(predictions)].append((path, predictions))
     folders = list(dict.fromkeys(str(r.result.get("image_dir") or "") for method in methods for r in method.records))
-    picked, left_out = [], Counter()
+    picked: list[Sample] = []
+    left_out: Counter[str] = Counter()
     ordered = {group: iter(_spread(queue)) for group, queue in queues.items()}
     while ordered and len(picked) < count:
         for group in list(ordered):
@@ -113,11 +114,11 @@ def thumbnail(folders: list[str], path: str) -> str:
     if file is None:
         raise FileNotFoundError(path)
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as image:
+    with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as opened:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image.draft("RGB", (4 * LONGEST_SIDE, 4 * LONGEST_SIDE))  # a large JPEG is decoded at a fraction of its size
-        clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        image = image.convert("RGBA" if clear else "RGB")
+        opened.draft("RGB", (4 * LONGEST_SIDE, 4 * LONGEST_SIDE))  # a large JPEG is decoded at a fraction of its size
+        clear = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
+        image = opened.convert("RGBA" if clear else "RGB")
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         if clear:
             image.save(buffer, "PNG", optimize=True)

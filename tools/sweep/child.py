@@ -74,7 +74,7 @@ class Children:
             process = start(run.arguments(), environment, lock)
             self._processes.add(process)
         tail: deque[str] = deque(maxlen=LINES_KEPT)
-        for line in process.stdout:
+        for line in process.stdout or ():
             tail.append(line.rstrip())
             if self.verbose:
                 print(line, end="", flush=True)

@@ -152,7 +152,7 @@ class _Launcher:
             source = run.source and run.source.directory
             if run.dataset in self.given_up:
                 self._drop(run, self.given_up[run.dataset])
-            elif source in self.failures:
+            elif run.source and source in self.failures:
                 self._drop(run, f"the run whose prompts it tests failed ({run.source.label})")
             elif source in {other.directory for other in self._unfinished() if other is not run}:
                 continue

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from upt_clip import cache, cli, config_files
 from upt_clip.tools.sweep.protocols import PROTOCOLS
@@ -40,7 +41,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     if script == "train":
         parser.set_defaults(protocol="few_shot")
     if script in ("train", "base2new"):
-        several = {}  # one quoted word, since positional words may follow
+        several: dict[str, Any] = {}  # one quoted word, since positional words may follow
         add("datasets", metavar="DATASET", nargs=1, help="e.g. emoji (needs no download), oxford_pets, my_photos")
     else:
         several = {"nargs": "+"}
@@ -96,7 +97,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def _config_keys(words: list[str]) -> tuple[list[str], list[str]]:
     """Splits config keys and their values off, so that an option with several words does not swallow them."""
-    rest, pairs = [], []
+    rest: list[str] = []
+    pairs: list[str] = []
     while words:
         n = 2 if KEY.fullmatch(words[0]) else 1
         (pairs if n == 2 else rest).extend(words[:n])

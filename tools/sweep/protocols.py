@@ -99,7 +99,7 @@ def ablation(datasets: list[str], asked: Asked) -> list[Run]:
         cfg = config_files.choose_cfg("UPT", asked.cfg, dataset)
         own = yaml.safe_load(config_files.config_file("UPT", cfg).read_text()).get("TRAINER", {}).get("UPT", {})
         text, image = LAYERS.get(config_files.backbone(cfg), (12, 12))
-        changes = [{}, *({"MIXER": name} for name in ("released", "joint", "shared", "mlp"))]
+        changes: list[dict] = [{}, *({"MIXER": name} for name in ("released", "joint", "shared", "mlp"))]
         lengths = [n for n in LENGTHS if n != own.get("N_CTX_TEXT", 4)]
         changes += [{"N_CTX_TEXT": n, "N_CTX_VISION": n} for n in lengths]
         changes += [{"DEPTH_TEXT": text, "DEPTH_VISION": image}]

@@ -12,7 +12,7 @@ from upt_clip.tools.sweep.plan import Run
 POLL_S = 1.0
 # submitit's own names; a cluster's other options are passed on as slurm_NAME
 GENERIC = ("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")
-DEFAULTS = {"name": "upt", "timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 4}
+DEFAULTS: dict[str, str | int] = {"name": "upt", "timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 4}
 
 
 class Chain:
@@ -46,7 +46,7 @@ def chains(runs: list[Run]) -> list[list[Run]]:
 
 def parameters(pairs: Iterable[str]) -> dict[str, str | int]:
     """Submitit's parameters from KEY=VALUE words, over the defaults: one GPU, 4 cores and a day for each job."""
-    chosen: dict[str, str | int] = dict(DEFAULTS)
+    chosen = dict(DEFAULTS)
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):

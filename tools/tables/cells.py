@@ -82,8 +82,8 @@ def entries(
         raise ValueError(f'the rule of H is "{h}", choose one of {", ".join(RULES)}')
     found = []
     for source, columns, chosen in selection.tables(protocol, records):
-        trained = [r for r in chosen if r.seed is not None]
-        seeds = tuple(expected_seeds) if expected_seeds else tuple(sorted({r.seed for r in trained}))
+        own_seeds = sorted({r.seed for r in chosen if r.seed is not None})
+        seeds = tuple(expected_seeds) if expected_seeds else tuple(own_seeds)
         rows: dict[tuple, list[Record]] = {}
         for record in chosen:
             rows.setdefault((method(record), record.shots), []).append(record)
@@ -125,9 +125,8 @@ def average(cells: dict[str, Cell]) -> Cell:
     if lacking:
         return Cell({}, expected, reason=", ".join(lacking))
     by_seed = {seed: statistics.fmean(cell.values[seed] for cell in cells.values()) for seed in expected}
-    return Cell(
-        by_seed, expected, statistics.fmean(cell.mean for cell in cells.values())
-    )  # an H is no mean of seeds' H
+    means = [cell.mean for cell in cells.values() if cell.mean is not None]
+    return Cell(by_seed, expected, statistics.fmean(means))  # an H is no mean of seeds' H
 
 
 def harmonic(base: Cell, new: Cell) -> Cell:

@@ -22,18 +22,22 @@ def sizes(found: list[Entry]) -> dict[tuple, int]:
 
 def section(protocol: str, found: list[Entry], h: str) -> tuple[str, list[dict], list[str]]:
     """The second table: our cell, the published number, the difference, the trust mark."""
-    rows, sources, without = [], {}, {}
+    rows: list[dict] = []
+    sources: dict[str, int] = {}
+    without: dict[str, dict[str, None]] = {}
     counts = sizes(found)
     for e in found:
-        beside = numbers(protocol, e, h, counts)
-        if not beside and e.cell.mean is not None:
+        ours, beside = e.cell.mean, numbers(protocol, e, h, counts)
+        if ours is None:
+            continue
+        if not beside:
             label = f"{e.method.trainer} {e.method.config}"
             without.setdefault(label, {})[e.dataset] = None
         for number in beside:
-            line = {"data set": e.dataset, "method": e.method.trainer, "config": e.method.config}
+            line: dict[str, object] = {"data set": e.dataset, "method": e.method.trainer, "config": e.method.config}
             line["shots"] = "-" if e.shots is None else e.shots
             line |= {} if protocol != "base2new" else {"quantity": HEADINGS[e.quantity]}
-            difference = f"{e.cell.mean - number.value:+.2f}" if number.comparable else "other rule of H"
+            difference = f"{ours - number.value:+.2f}" if number.comparable else "other rule of H"
             line |= {"ours": e.cell.text(2), "published": f"{number.value:.2f}", "difference": difference}
             recalled = " (not a fact)" if number.mark == "RECALLED" else ""
             line |= {"mark": number.mark + recalled, "published run": number.method}

@@ -54,7 +54,7 @@ def add_gains(points: list[Point], records: list[Record], stem: str, shots: int,
             for e in found["base2new" if classes else "few_shot"]
             if (e.dataset, e.quantity) == (dataset, quantity) and (e.method.cfg + "_").startswith(stem + "_")
         ]
-        zero = [e for e in mine if e.method.trainer == config_files.ZERO_SHOT and e.cell.values]
+        zero = [e.cell.mean for e in mine if e.method.trainer == config_files.ZERO_SHOT and e.cell.mean is not None]
         for trainer in AXES:
             tuned = [e for e in mine if e.method.trainer == trainer and e.shots == shots]
             if not any(e.cell.values for e in tuned):
@@ -62,8 +62,8 @@ def add_gains(points: list[Point], records: list[Record], stem: str, shots: int,
             elif not zero:
                 missing.append(f"{point.name}: no run of {config_files.ZERO_SHOT}")
             for e in tuned if zero else ():
-                if e.cell.values and e.cell.complete:
-                    point.gains[(trainer, e.method.config)] = e.cell.mean - zero[0].cell.mean
+                if e.cell.mean is not None and e.cell.complete:
+                    point.gains[(trainer, e.method.config)] = e.cell.mean - zero[0]
                 elif e.cell.values:
                     missing.append(f"{point.name}: {trainer} {e.method.config} has {e.cell.seeds} seeds, left out")
     return missing

@@ -10,6 +10,7 @@ import math
 import re
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure  # no pyplot: figures without a window and without a global state
@@ -34,8 +35,8 @@ def figures(records: list[Record], expected_seeds: list[int] | None = None) -> d
     made = {}
     for protocol, draw in (("few_shot", curves), ("base2new", bars)):
         found = cells.entries(protocol, records, expected_seeds)
-        for backbone, group in groupby(found, lambda entry: entry.method.backbone):
-            group = list(group)
+        for backbone, members in groupby(found, lambda entry: entry.method.backbone):
+            group = list(members)
             tail = re.sub(r"[^\w-]+", "_", Path(backbone).stem if Path(backbone).is_absolute() else backbone)
             with matplotlib.rc_context(style.SETTINGS):
                 made[f"{protocol}_{tail}"] = draw(group)
@@ -50,7 +51,7 @@ def curves(found: list[Entry]) -> Figure:
     methods = [e.method for e in found]
     name_of, style_of = style.labels(methods), style.styles(methods)
     shots = sorted({e.shots for e in found if e.shots})
-    handles = {}
+    handles: dict[str, Any] = {}
     for name, axes in panels:
         for method in name_of:
             points = {e.shots or 0: e.cell for e in found if (e.dataset, e.method) == (name, method)}
@@ -77,16 +78,18 @@ def _curve(axes, points: dict[int, Cell], shots: list[int], look: tuple, label: 
     values = [points[n] if n in points and points[n].values else None for n in shots]
     if not any(values):
         return None
-    mean = [cell.mean if cell else math.nan for cell in values]
+    means: list[Any] = [cell.mean if cell else math.nan for cell in values]
     std = [(cell.std or 0) if cell else math.nan for cell in values]
-    low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
+    low, high = ([m + sign * s for m, s in zip(means, std, strict=True)] for sign in (-1, 1))
     axes.fill_between(shots, low, high, color=colour, alpha=0.18, linewidth=0)
     options = {"color": colour, "marker": marker, "label": label, "linewidth": 1.5, "markeredgewidth": 0.5}
-    drawn = axes.plot(shots, mean, linestyle=line, markeredgecolor="white", **options)[0]
+    drawn = axes.plot(shots, means, linestyle=line, markeredgecolor="white", **options)[0]
     hollow = [(n, cell.mean) for n, cell in zip(shots, values, strict=True) if cell and not cell.complete]
     if hollow:
-        look = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.2, "zorder": 4}
-        axes.plot(*zip(*hollow, strict=True), marker=marker, linestyle="none", label="_hollow", **look)
+        axes.plot(
+            *zip(*hollow, strict=True), marker=marker, linestyle="none", label="_hollow",
+            markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.2, zorder=4,
+        )  # fmt: skip
     return drawn
 
 
@@ -96,7 +99,8 @@ def bars(found: list[Entry]) -> Figure:
     found = [e for e in found if e.shots in (None, most)]
     figure, panels = style.panels(found)
     name_of, style_of = style.labels([e.method for e in found]), style.styles([e.method for e in found])
-    width, handles = 0.8 / len(name_of), {}
+    width = 0.8 / len(name_of)
+    handles: dict[str, Any] = {}
     for name, axes in panels:
         for j, method in enumerate(name_of):
             cell_of = {e.quantity: e.cell for e in found if (e.dataset, e.method) == (name, method)}
@@ -121,7 +125,7 @@ def bars(found: list[Entry]) -> Figure:
 
 def parameters(found: list[Entry]) -> Figure | None:
     """Accuracy over trained parameters with the most shots; None if nothing was trained."""
-    most = max((e.shots for e in found if e.shots), default=None)
+    most = max((e.shots for e in found if e.shots), default=0)
     single = len({e.dataset for e in found}) == 2
     chosen = [e for e in found if (e.dataset != AVERAGE) == single and e.cell.values and e.shots in (None, most)]
     trained = [e for e in chosen if e.shots and min(e.parameters) > 0]
@@ -133,16 +137,17 @@ def parameters(found: list[Entry]) -> Figure | None:
     axes.set_xscale("log")
     counts = [n for e in trained for n in e.parameters]
     axes.set_xlim(min(counts) / 3, max(counts) * 3)  # before the points: they can have one count
-    handles = {}
+    handles: dict[str, Any] = {}
     for e in chosen:
+        mean: Any = e.cell.mean  # it has values
         colour, marker, line, _ = style_of[e.method]
         name = name_of[e.method]
         if e.shots is None:
-            handles[f"{name} (none)"] = axes.axhline(e.cell.mean, color=colour, linestyle=line, linewidth=0.9)
+            handles[f"{name} (none)"] = axes.axhline(mean, color=colour, linestyle=line, linewidth=0.9)
             continue
         n = math.exp(sum(map(math.log, e.parameters)) / len(e.parameters))  # linear probes: it depends on the classes
         handles[name] = axes.errorbar(
-            n, e.cell.mean, e.cell.std or 0, color=colour, marker=marker, markersize=8, elinewidth=1, linestyle="none",
+            n, mean, e.cell.std or 0, color=colour, marker=marker, markersize=8, elinewidth=1, linestyle="none",
             label=name, markeredgecolor="none",
         )  # fmt: skip
     axes.set_xlabel("trained parameters")

@@ -4,6 +4,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ SPARE = [
     ("#999999", "X", (0, (7, 2, 1, 2)), "++"),
     ("#B8A800", "h", (0, (1, 1)), "oo"),
 ]
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "axes.axisbelow": True, "grid.color": "#E3E3E3", "grid.linewidth": 0.6, "axes.edgecolor": "#666666",
     "legend.frameon": False, "svg.fonttype": "none", "hatch.linewidth": 0.5, "lines.markersize": 5,
@@ -41,7 +42,8 @@ def labels(methods: Iterable[Method]) -> dict[Method, str]:
 
 def styles(methods: Iterable[Method]) -> dict[Method, tuple]:
     """Colour, marker, line and hatch: the trainer's for its first config; the others take a spare one."""
-    taken, chosen = set(), {}
+    taken: set[str] = set()
+    chosen: dict[Method, tuple] = {}
     spare = itertools.cycle(SPARE)
     for m in sorted(set(methods), key=lambda m: m.key):
         chosen[m] = STYLES[m.trainer] if m.trainer in STYLES and m.trainer not in taken else next(spare)
@@ -68,7 +70,7 @@ def panels(found: list[Entry]) -> tuple[Figure, Iterable[tuple[str, Axes]]]:
     return figure, made
 
 
-def finish(figure: Figure, title: str, handles: dict[str, object]) -> Figure:
+def finish(figure: Figure, title: str, handles: dict[str, Any]) -> Figure:
     """Adds the title and one legend below all panels, both no wider than the figure."""
     width, height = figure.get_size_inches()
     figure.suptitle(textwrap.fill(title, int(15 * width)), fontsize=9)

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SPREAD = "mean ± sample standard deviation (ddof 1) over seeds"
 TRAINER_ORDER = ("ZeroshotCLIP", "LinearProbe", "CoOp", "CoCoOp", "VPT", "UPT")
@@ -66,12 +67,11 @@ def _record(output: Path, directory: Path) -> Record | None:
     relative = directory.relative_to(output).as_posix()
     found = ((protocol, re.fullmatch(pattern, relative)) for protocol, pattern in LAYOUT)
     protocol, match = next((pair for pair in found if pair[1]), ("", None))
-    if not match:
+    if not match or (result := read(directory)) is None:
         return None
     groups = match.groupdict()
-    result = read(directory)
     shots, seed = (int(groups[name]) if groups.get(name) else None for name in ("shots", "seed"))
-    classes = CLASSES.get(groups.get("part"), result.get("classes", "all"))
+    classes = CLASSES.get(groups.get("part") or "", result.get("classes", "all"))
     said = {"trainer": groups["trainer"], "classes": classes, "seed": seed}
     if protocol == "few_shot":
         said["shots"] = shots
@@ -123,7 +123,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_percent(value: object) -> bool:
+def _is_percent(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 100
 
 

@@ -61,8 +61,8 @@ def render(
     if fmt == "csv":
         return _csv(protocol, found, compare, h)
     blocks = []
-    for (backbone, source), group in groupby(found, lambda entry: (entry.method.backbone, entry.source)):
-        group = list(group)
+    for (backbone, source), members in groupby(found, lambda entry: (entry.method.backbone, entry.source)):
+        group = list(members)
         title = f"{TITLES[protocol].format(source=source)}; backbone {backbone or 'unknown'}"
         blocks.append((title, _pivot(protocol, group), _notes(protocol, group, h)))
         if compare:
@@ -117,7 +117,7 @@ def _notes(protocol: str, found: list[Entry], h: str) -> list[str]:
         "data set has every seed; its ± is that of the seeds' averages.",
     ]
     notes += [H_NOTES[h]] if protocol == "base2new" else []
-    refused = {}
+    refused: dict[tuple[str, str], list[str]] = {}
     for e in found:
         if e.dataset == AVERAGE and e.cell.reason:
             shots = "" if e.shots is None else f" at {messages.shots_text(e.shots)}"
@@ -159,13 +159,13 @@ def _csv(protocol: str, found: list[Entry], compare: bool, h: str) -> str:
     sizes = compared.sizes(found)
     for e in found:
         m, c = e.method, e.cell
-        line = [protocol, m.backbone, e.source, e.dataset, m.trainer, m.cfg, m.variant, e.shots, e.quantity]
+        line: list = [protocol, m.backbone, e.source, e.dataset, m.trainer, m.cfg, m.variant, e.shots, e.quantity]
         asked = "" if c.expected == (None,) else len(c.expected)
         line += [c.mean, c.std, "" if asked == "" else len(c.values), asked, str(c.complete and c.mean is not None)]
         line.append(e.parameters[0] if len(e.parameters) == 1 else "")
-        numbers = compared.numbers(protocol, e, h, sizes) if compare else []
+        numbers: list = compared.numbers(protocol, e, h, sizes) if compare else []
         for n in numbers or [None]:
-            difference = c.mean - n.value if n and n.comparable else ""
+            difference = c.mean - n.value if n and n.comparable and c.mean is not None else ""
             extra = [n.value, difference, n.mark, n.method, n.source] if n else [""] * 5
             writer.writerow(line + (extra if compare else []))
     return file.getvalue()

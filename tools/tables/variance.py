@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import io
 import os
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -114,9 +115,10 @@ def measure(name: str, backbone: str, root: str, sentences: bool = False, limit:
 
 def _once(items: list, limit: int) -> list:
     """Each picture once (val can be test), and at most `limit` of a class."""
-    counts, chosen = {}, []
+    counts: Counter = Counter()
+    chosen = []
     for item in {item.impath: item for item in items}.values():
-        counts[item.label] = counts.get(item.label, 0) + 1
+        counts[item.label] += 1
         if not limit or counts[item.label] <= limit:
             chosen.append(item)
     return chosen

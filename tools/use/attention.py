@@ -11,6 +11,7 @@ CLS is computed, so that is where CLS alone is shown; the default is the layer b
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,13 +21,13 @@ from torch import Tensor
 from upt_clip import cli, trainers
 from upt_clip.files import write_atomically
 from upt_clip.tools.use.predict import Pictures, add_model_options, load_model, picture_paths
-from upt_clip.trainers.core.clip.encoders import splice
+from upt_clip.trainers.core.clip.encoders import CLIPModule, splice
 
 ROWS = 8  # pictures in one file
 TOKENS = 8  # prompts in one row, beside CLS
 
 
-def vit(model: trainers.Predictor) -> torch.nn.Module:
+def vit(model: trainers.Predictor) -> CLIPModule:
     """The image tower, which must be a ViT."""
     if not model.network.image_tower.is_vit:
         raise ValueError(
@@ -115,7 +116,7 @@ def draw(names: list[str], pictures: Tensor, weights: Tensor, n_patches: int, ti
         bar = figure.colorbar(heat, ax=line.tolist(), fraction=0.02, pad=0.01)
         bar.set_label("× the even share", fontsize=7)
         bar.ax.tick_params(labelsize=7)
-        bar.solids.set(alpha=1)
+        bar.solids.set(alpha=1)  # type: ignore[union-attr]  # an image has a filled bar
     figure.suptitle(title, fontsize=9)
     return figure
 
@@ -148,6 +149,6 @@ def main(argv: list[str] | None = None) -> int:
         seen = as_seen(batch.cpu(), model.cfg)
         figure = draw([Path(name).name for name in names], seen, weights[:, : 1 + TOKENS], n_patches, title)
         path = folder / ("attention.png" if len(paths) <= ROWS else f"attention_{page}.png")
-        write_atomically(path, lambda temporary, figure=figure: figure.savefig(temporary, dpi=150, format="png"))
+        write_atomically(path, partial(figure.savefig, dpi=150, format="png"))
         print(path)
     return 1 if found.failed else 0

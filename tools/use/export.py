@@ -17,6 +17,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,10 +63,10 @@ def write_torchscript(encoder: nn.Module, example: Tensor, path: Path) -> Callab
 
 def write_onnx(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
     """As `write_torchscript`; needs the packages onnx and onnxruntime."""
-    names = {"input_names": ["images"], "output_names": ["features"]}
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["features"]}
     axes = {"images": {0: "N"}, "features": {0: "N"}}
     # PyTorch 2.9 made an exporter the default that needs one package more; this one is in all versions
-    older = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    older: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(encoder, (example,), str(path), dynamic_axes=axes, opset_version=OPSET, **names, **older)
@@ -124,6 +125,8 @@ def export_classes(model: trainers.Predictor, encoder: str, folder: Path) -> tup
     images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     expected = model.trainer.model_inference(images).softmax(dim=-1)
 
+    difference = 0.0
+
     def write_and_compare(temporary: Path) -> None:
         nonlocal difference
         save_file(tensors, temporary)
@@ -132,7 +135,6 @@ def export_classes(model: trainers.Predictor, encoder: str, folder: Path) -> tup
         if not difference <= LARGEST_DIFFERENCE:
             raise ValueError(f"the exported classes give probabilities that are {difference:.1e} off: not written")
 
-    difference = 0.0
     write_atomically(path, write_and_compare)
     size = list(model.cfg.INPUT.SIZE)
     facts = {

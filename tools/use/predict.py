@@ -58,12 +58,16 @@ class Pictures:
         with ThreadPoolExecutor() as pool, tqdm(total=len(self.paths), unit="picture", disable=hidden) as bar:
             for start in range(0, len(self.paths), self.size):
                 paths = self.paths[start : start + self.size]
-                read = list(zip(paths, pool.map(_picture_or_error, paths), strict=True))
-                for _, error in (pair for pair in read if isinstance(pair[1], ValueError)):
-                    self.failed += 1
-                    tqdm.write(f"error: {error}", file=sys.stderr)
-                if good := [pair for pair in read if not isinstance(pair[1], ValueError)]:
-                    yield [path for path, _ in good], [picture for _, picture in good]
+                names, pictures = [], []
+                for path, picture in zip(paths, pool.map(_picture_or_error, paths), strict=True):
+                    if isinstance(picture, ValueError):
+                        self.failed += 1
+                        tqdm.write(f"error: {picture}", file=sys.stderr)
+                    else:
+                        names.append(path)
+                        pictures.append(picture)
+                if names:
+                    yield names, pictures
                 bar.update(len(paths))
 
 

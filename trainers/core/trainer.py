@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from upt_clip import distributed
 
 from .clip.checks import check_image_size
+from .clip.encoders import CLIPModule
 from .clip.loader import load_clip
 from .clip.precision import choose_precision
 from .clip.prompted_clip import PromptedCLIP
@@ -41,7 +42,7 @@ class PromptTrainer(TrainerX):
     parallel: nn.Module | None = None  # the model with its gradients averaged, where several processes train it
     image_specific = False  # whether they depend on the image; the learner's forward then takes the image features
 
-    def build_learner(self, clip_model: nn.Module, n_classes: int) -> nn.Module:
+    def build_learner(self, clip_model: CLIPModule, n_classes: int) -> nn.Module:
         """The module whose `forward()` returns `Prompts`; called before `class_sentences`, with CLIP in fp32."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it learns")
 

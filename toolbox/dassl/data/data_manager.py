@@ -1,12 +1,11 @@
 """From a config to data loaders."""
 
 import torch
+from dassl.utils import read_image
 from tabulate import tabulate
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms as T
-
-from dassl.utils import read_image
 
 from .datasets import build_dataset
 from .samplers import build_sampler

@@ -64,7 +64,7 @@ def load(path: Path) -> object:
     if not zipfile.is_zipfile(path):
         _refuse()
     restricted = ModuleType("restricted_pickle")  # torch.load takes what has this module's two names
-    restricted.Unpickler, restricted.load = _Unpickler, _refuse
+    vars(restricted).update(Unpickler=_Unpickler, load=_refuse)
     return torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False)
 
 

@@ -12,6 +12,7 @@ needs a key or a value (`gather`). CLIP's parameters are taken to be frozen.
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +22,17 @@ from torch.utils.checkpoint import checkpoint
 from .packed_sentences import PackedSentences, attend
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values -> mixed values
+CLIPModule = Any  # one of CLIP's own modules: what it holds is known by name, not by type
 GELU = 1.702  # CLIP's QuickGELU is x·σ(1.702x)
 CPU_BLOCK = 2**25  # bytes; for larger tensors the C library gets new memory every time, page by page
 
 
 def run_block(
-    block: nn.Module, x: Tensor, attention: Attention, read: Tensor | slice | None = None, prompts: Tensor | None = None
+    block: CLIPModule,
+    x: Tensor,
+    attention: Attention,
+    read: Tensor | slice | None = None,
+    prompts: Tensor | None = None,
 ) -> Tensor:
     """One residual attention block over x (..., L, D); with `read`, only these positions are computed and returned.
 
@@ -77,7 +83,7 @@ def add_product(x: Tensor, y: Tensor, linear: nn.Linear, y_scale: float = 1) -> 
     return rows.add_(linear.bias).view_as(x)
 
 
-def add_feed_forward(mlp: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
+def add_feed_forward(mlp: CLIPModule, x: Tensor, normed: Tensor) -> Tensor:
     """x + CLIP's MLP of `normed`, both (..., D).
 
     QuickGELU is silu(1.702h)/1.702: the matrix products take both factors along, so that only `silu` passes over the
@@ -104,9 +110,9 @@ class ImageTower(nn.Module):
     With `recompute`, only each block's input is kept for the backward pass.
     """
 
-    def __init__(self, visual: nn.Module):
+    def __init__(self, visual: CLIPModule):
         super().__init__()
-        self.visual = visual
+        self.visual: CLIPModule = visual
         self.recompute = False
 
     @property
@@ -158,10 +164,11 @@ class TextTower(nn.Module):
     same places at the input of block i.
     """
 
-    def __init__(self, clip_model: nn.Module):
+    def __init__(self, clip_model: CLIPModule):
         super().__init__()
-        for name in ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection"):
-            setattr(self, name, getattr(clip_model, name))
+        self.token_embedding, self.positional_embedding = clip_model.token_embedding, clip_model.positional_embedding
+        self.transformer, self.ln_final = clip_model.transformer, clip_model.ln_final
+        self.text_projection = clip_model.text_projection
 
     def forward(self, packed: PackedSentences, prompts: Tensor | None = None) -> Tensor:
         """Features (C, E) of C sentences with prompts (depth, P, D), class-specific (depth, C, P, D), or None."""

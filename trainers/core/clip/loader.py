@@ -10,13 +10,13 @@ import torch
 from clip import clip as clip_api
 from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
-from torch import nn
 
 from upt_clip import HOME
 from upt_clip.cache import cache_dir, read_json, write_json
 from upt_clip.messages import did_you_mean
 
 from . import archive
+from .encoders import CLIPModule
 
 POCKET = "pocket"
 POCKET_FILE = HOME / "assets" / "pocket" / "pocket.pt"
@@ -42,7 +42,7 @@ def backbone_names() -> list[str]:
     return [*clip.available_models(), POCKET]
 
 
-def load_clip(name: str) -> nn.Module:
+def load_clip(name: str) -> CLIPModule:
     """A stock CLIP model on the CPU: fp32, evaluation mode, no parameter trainable.
 
     Args:
@@ -67,7 +67,7 @@ def load_clip(name: str) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def weights_sha256(clip_model: nn.Module) -> str:
+def weights_sha256(clip_model: CLIPModule) -> str:
     """SHA-256 of a CLIP's weights: equal for two files with the same values, whatever their format and precision.
 
     It is of the weights as `load_clip` read them; of a model from elsewhere, as they are now.
@@ -75,14 +75,15 @@ def weights_sha256(clip_model: nn.Module) -> str:
     return getattr(clip_model, "sha256", None) or tensors_sha256(clip_model.state_dict())
 
 
-def _file_sha256(path: Path, model: nn.Module) -> str:
+def _file_sha256(path: Path, model: CLIPModule) -> str:
     """`weights_sha256` of the model just read from `path`; remembered (ViT-B/16: about 0.5 s) while the file stays.
 
     Its change time is looked at beside its size: unlike the modification time, it cannot be copied from another file.
     """
     about = os.stat(path)
-    file = {"path": os.path.realpath(path), "bytes": about.st_size, "changed_ns": about.st_ctime_ns}
-    name = hashlib.sha256(file["path"].encode(errors="surrogateescape")).hexdigest()[:16]
+    real = os.path.realpath(path)
+    file = {"path": real, "bytes": about.st_size, "changed_ns": about.st_ctime_ns}
+    name = hashlib.sha256(real.encode(errors="surrogateescape")).hexdigest()[:16]
     memory = cache_dir() / "weights" / f"{name}.json"
     known = read_json(memory)
     if isinstance(known, dict) and known.get("file") == file and isinstance(known.get("sha256"), str):
@@ -97,7 +98,7 @@ def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)}\n".encode())
-        digest.update(tensors[name].detach().float().cpu().contiguous().numpy())
+        digest.update(tensors[name].detach().float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -44,6 +44,13 @@ class PackedSentences(nn.Module):
         class_specific: each class has prompts of its own, so nothing from the first slot on is shared.
     """
 
+    tokens: Tensor
+    positions: Tensor
+    slot_rows: Tensor
+    slot_prompts: Tensor
+    ends: Tensor  # rows of the end tokens, shortest sentence first
+    order: Tensor  # from there back to the order of the classes
+
     def __init__(self, tokens: list[list[int]], slots: list[list[int]], class_specific: bool = False):
         super().__init__()
         slot_sets = [{place: i for i, place in enumerate(row)} for row in slots]
@@ -62,8 +69,8 @@ class PackedSentences(nn.Module):
             "positions": [place for _, place in places],
             "slot_rows": [row for row, _, _ in taken],
             "slot_prompts": [i + class_specific * c * n_prompts for _, c, i in taken],
-            "ends": ends,  # rows of the end tokens, shortest sentence first
-            "order": torch.tensor(by_length).argsort(),  # from there back to the order of the classes
+            "ends": ends,
+            "order": torch.tensor(by_length).argsort(),
         }.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.long), persistent=False)
         for _, length in self.groups:
@@ -85,14 +92,14 @@ class PackedSentences(nn.Module):
         def packed_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             # one `split` for all groups: of slices, each would have a gradient as large as the whole
             (q_prefix, *queries), *keys_values = q.split(query_sizes), k.split(sizes), v.split(sizes)
-            prefix = [parts[0][None] for parts in keys_values]
-            mixed = [attend(q_prefix[None], *prefix, n_heads, is_causal=True)[0]] if len(q_prefix) else []
+            k_prefix, v_prefix = (parts[0][None] for parts in keys_values)
+            mixed = [attend(q_prefix[None], k_prefix, v_prefix, n_heads, is_causal=True)[0]] if len(q_prefix) else []
             for (n, length), own_q, *own in zip(
                 self.groups, queries, *(parts[1:] for parts in keys_values), strict=True
             ):
                 own_k, own_v = (
                     torch.cat([shared.expand(n, -1, -1), rest.unflatten(0, (n, length))], dim=1)
-                    for shared, rest in zip(prefix, own, strict=True)
+                    for shared, rest in zip((k_prefix, v_prefix), own, strict=True)
                 )
                 mask = None if only_ends else getattr(self, f"mask_{length}")
                 own_mixed = attend(own_q.unflatten(0, (n, -1)), own_k, own_v, n_heads, mask=mask)

@@ -8,6 +8,8 @@ from torch import nn
 
 from upt_clip.messages import did_you_mean
 
+from .encoders import CLIPModule
+
 CHOICES = ("auto", "fp32", "fp16", "bf16", "amp")
 
 
@@ -32,7 +34,7 @@ class Precision:
             return torch.amp.GradScaler(self.device.type, enabled=enabled)
         return torch.cuda.amp.GradScaler(enabled=enabled)
 
-    def cast(self, clip_model: nn.Module) -> nn.Module:
+    def cast(self, clip_model: CLIPModule) -> CLIPModule:
         """CLIP with its matrices in the towers' dtype, in place; LayerNorms and embeddings stay fp32 as in OpenAI's."""
         for module in clip_model.modules():
             own = dict(module.named_parameters(recurse=False))

@@ -3,8 +3,9 @@
 Shape letters: B batch, C classes, P prompts, D width, E embedding.
 """
 
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from upt_clip import cache
 
-from .encoders import ImageTower, TextTower, recomputed
+from .encoders import CLIPModule, ImageTower, TextTower, recomputed
 from .packed_sentences import PackedSentences
 from .sentences import Sentences
 
@@ -40,9 +41,11 @@ class PromptedCLIP(nn.Module):
             (B, E) of the unprompted images.
     """
 
+    learner: Any  # what it holds, its own method knows
+
     def __init__(
         self,
-        clip_model: nn.Module,
+        clip_model: CLIPModule,
         learner: nn.Module,
         sentences: Sentences,
         class_specific: bool = False,
@@ -69,9 +72,9 @@ class PromptedCLIP(nn.Module):
 
     def take_text_in_chunks(self, n_classes: int, recompute: bool = False) -> None:
         """Encodes so many classes at a time; with `recompute`, each chunk anew in the backward pass."""
-        rows = self._sentences.tokens, self._sentences.slots
+        tokens, slots, n = self._sentences.tokens, self._sentences.slots, n_classes
         starts = range(0, len(self.names), n_classes)
-        chunks = [PackedSentences(*(row[i : i + n_classes] for row in rows), self.class_specific) for i in starts]
+        chunks = [PackedSentences(tokens[i : i + n], slots[i : i + n], self.class_specific) for i in starts]
         self.chunks = nn.ModuleList(chunks).to(self.logit_scale.device)
         self._chunk_size, self._recompute_text = n_classes, recompute
 
@@ -151,7 +154,9 @@ class PromptedCLIP(nn.Module):
         return self._text_cache[1]
 
     def _encode_text(self, prompts: Tensor | None) -> Tensor:
-        own = prompts.split(self._chunk_size, dim=1) if self.class_specific else [prompts] * len(self.chunks)
+        own: Sequence[Tensor | None] = [prompts] * len(self.chunks)
+        if self.class_specific and prompts is not None:
+            own = prompts.split(self._chunk_size, dim=1)
         run = partial(recomputed, self.text_tower) if self._recompute_text else self.text_tower
         features = [run(chunk, part) for chunk, part in zip(self.chunks, own, strict=True)]
         return F.normalize(torch.cat(features).float(), dim=-1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from .checks import check_range
+from .encoders import CLIPModule
 from .loader import END, START, encode
 
 POSITIONS = ("end", "middle", "front")
@@ -67,7 +68,7 @@ def context_sentences(classnames: Sequence[str], n_prompts: int, position: str =
     return Sentences(list(classnames), tokens, slots)
 
 
-def word_embeddings(clip_model: torch.nn.Module, words: str) -> torch.Tensor:
+def word_embeddings(clip_model: CLIPModule, words: str) -> torch.Tensor:
     """The (P, D) fp32 embeddings of `words`, one row a BPE token (not a row a word), for CTX_INIT."""
     ids = encode(readable(words))
     if not ids:
@@ -75,7 +76,7 @@ def word_embeddings(clip_model: torch.nn.Module, words: str) -> torch.Tensor:
     return clip_model.token_embedding.weight[ids].detach().float().clone()
 
 
-def initial_context(clip_model: torch.nn.Module, words: str, n_prompts: int, key: str) -> torch.Tensor:
+def initial_context(clip_model: CLIPModule, words: str, n_prompts: int, key: str) -> torch.Tensor:
     """CoOp's start (P, D), fp32: the embeddings of `words`, or else `n_prompts` rows drawn from N(0, 0.02²).
 
     Raises:

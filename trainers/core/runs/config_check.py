@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from dassl.data.transforms import build_transform
@@ -23,7 +24,7 @@ TRANSFORMS = (
     "randaugment2", "gaussian_noise", "colorjitter", "randomgrayscale", "gaussian_blur",
 )  # fmt: skip
 
-Rule = tuple[Callable[[object], bool], str]  # whether a value is good, and what would be
+Rule = tuple[Callable[[Any], bool], str]  # whether a value is good, and what would be
 
 
 def at_least(lowest: float) -> Rule:

@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-from torch import nn
-
+from ..clip.encoders import CLIPModule
 from ..clip.loader import weights_sha256
 
 SHORT = 12  # characters of a hash that a message shows
 
 
-def check_backbone(recorded: str, clip_model: nn.Module, source: Path, fix: str) -> None:
+def check_backbone(recorded: str, clip_model: CLIPModule, source: Path, fix: str) -> None:
     """Raises ValueError if `source` says by its SHA-256 that it belongs to other weights; `fix` says how to go on.
 
     Files that do not say it, as CoOp's own checkpoints, pass.

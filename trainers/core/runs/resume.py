@@ -7,6 +7,7 @@ import hashlib
 import io
 import random
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def remove(directory: Path) -> None:
 def rng_state() -> dict:
     """The state of every random number generator that training draws from, as plain values and tensors."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    name, keys, position, has_gauss, cached = cast(tuple, np.random.get_state())
     state = {
         "python": [version, list(words), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],

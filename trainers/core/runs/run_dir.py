@@ -49,7 +49,7 @@ def write_json(content: object, path: Path) -> None:
 
 def image_dir(dataset) -> Path:
     """The folder that a data set's picture paths are told from: its own `image_dir`, else its `dataset_dir`."""
-    return Path(getattr(dataset, "image_dir", None) or getattr(dataset, "dataset_dir", "")).absolute()
+    return Path(getattr(dataset, "image_dir", "") or getattr(dataset, "dataset_dir", "")).absolute()
 
 
 def write_predictions(dataset, rows: list[tuple[str, int, int, float]], path: Path) -> None:

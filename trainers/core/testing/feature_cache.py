@@ -16,7 +16,6 @@ import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from upt_clip import cache, dassl_compat, distributed, pictures
@@ -31,10 +30,10 @@ CODE_SHA256 = hashlib.sha256(b"".join(file.read_bytes() for file in CODE)).hexdi
 
 
 @torch.no_grad()
-def image_features(trainer, loader: DataLoader, what: str) -> Tensor:
+def image_features(trainer, loader, what: str) -> Tensor:
     """Normalised features (N, E), fp32, on the CPU, of a loader's pictures in their order; `what` is for the user.
 
-    A damaged file is computed anew, and what cannot be written is said and not kept.
+    The loader is one of Dassl's. A damaged file is computed anew, and what cannot be written is said and not kept.
     """
     path = _path(trainer, loader) if distributed.is_first() else None
     features = distributed.from_first(lambda: _read(path, len(loader.dataset)) if path else None)
@@ -49,7 +48,7 @@ def image_features(trainer, loader: DataLoader, what: str) -> Tensor:
     return features
 
 
-def _compute(trainer, loader: DataLoader, what: str) -> Tensor:
+def _compute(trainer, loader, what: str) -> Tensor:
     features = []
     for batch in tqdm(loader, desc=what, leave=False, disable=not distributed.is_first()):
         images = trainer.parse_batch_test(batch)[0]
@@ -59,7 +58,7 @@ def _compute(trainer, loader: DataLoader, what: str) -> Tensor:
     return distributed.gather(own, len(loader.dataset)) if isinstance(loader.sampler, distributed.Part) else own
 
 
-def _path(trainer, loader: DataLoader) -> Path | None:
+def _path(trainer, loader) -> Path | None:
     """Where the features belong; None if the cache is off or a picture is not there."""
     if cache.is_off():
         return None
@@ -70,7 +69,7 @@ def _path(trainer, loader: DataLoader) -> Path | None:
     return cache.cache_dir() / "features" / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
 
 
-def _description(trainer, loader: DataLoader) -> dict[str, str]:
+def _description(trainer, loader) -> dict[str, str]:
     """All that the features depend on."""
     precision, device = trainer.precision, trainer.device
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
@@ -122,4 +121,4 @@ def _write(path: Path, features: Tensor) -> None:
 
 
 def _tensor_sha256(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().numpy()).hexdigest()
+    return hashlib.sha256(tensor.contiguous().numpy().data).hexdigest()

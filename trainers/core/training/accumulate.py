@@ -42,7 +42,8 @@ def _by_parts(trainer, images: Tensor, labels: Tensor, n_parts: int, weight: flo
         logits.append(out.detach())
     roots = [(t, leaf.grad) for t, leaf, is_learned in zip(shared, cut, learned, strict=True) if is_learned]
     if roots:
-        torch.autograd.backward(*zip(*roots, strict=True))
+        ends, gradients = zip(*roots, strict=True)
+        torch.autograd.backward(ends, gradients)
     for parameter in trainer.trainable.values():  # several processes: DDP averages only what one call of it computes
         parameter.grad = distributed.mean(parameter.grad)
     return torch.stack(losses).sum(), torch.cat(logits)

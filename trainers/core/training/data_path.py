@@ -6,10 +6,11 @@ nothing but the global generator decides about them, a run that is resumed gets 
 """
 
 import random
+from collections.abc import Iterable
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torch.utils.data._utils.worker import _generate_state  # numpy's seed of a worker process
 
 from upt_clip import distributed
@@ -22,7 +23,7 @@ NATIVE = -1  # a worker's first epoch, for which PyTorch has seeded it
 class LastingItems(Dataset):
     """A data set's items; a worker process seeds itself anew when an epoch begins. `kept` pictures are not read."""
 
-    def __init__(self, items: Dataset, n_workers: int, kept: KeptPictures | None):
+    def __init__(self, items, n_workers: int, kept: KeptPictures | None):
         self.items, self.kept = items, kept
         self.data_source, self.transform = items.data_source, items.transform
         self.epoch_seed = torch.tensor(NATIVE)
@@ -44,7 +45,7 @@ class LastingItems(Dataset):
 class LastingLoader(DataLoader):
     """A stock loader's batches from processes that live on; with `keep_mb`, pictures stay in memory if they fit."""
 
-    def __init__(self, stock: DataLoader, keep_mb: int = 0, sampler: Sampler | None = None):
+    def __init__(self, stock: DataLoader, keep_mb: int = 0, sampler: Iterable[int] | None = None):
         n = stock.num_workers
         kept = KeptPictures(stock.dataset, n, keep_mb) if keep_mb and KeptPictures.can_serve(stock.dataset) else None
         super().__init__(

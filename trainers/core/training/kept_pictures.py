@@ -1,13 +1,11 @@
 """Decoded pictures of a few-shot list, kept in memory as far as a budget allows."""
 
-import contextlib
 import itertools
 import multiprocessing
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
-from torch.utils.data import Dataset
 from torchvision.transforms import CenterCrop, Compose, Resize
 
 from upt_clip import cache
@@ -23,7 +21,7 @@ class KeptPictures:
     What the transform does first and without chance (resizing, a centre crop) is done once, too.
     """
 
-    def __init__(self, items: Dataset, n_workers: int, budget_mb: int):
+    def __init__(self, items, n_workers: int, budget_mb: int):
         self.data_source, self.budget_mb = items.data_source, budget_mb
         steps = items.transform.transforms
         fixed = list(itertools.takewhile(lambda step: isinstance(step, (Resize, CenterCrop)), steps))
@@ -35,7 +33,7 @@ class KeptPictures:
         self.pictures: list[Image.Image | None] | None = None  # None: not loaded yet
 
     @staticmethod
-    def can_serve(items: Dataset) -> bool:
+    def can_serve(items) -> bool:
         """Whether the items are one picture each, made by one pipeline of transforms."""
         one_view = getattr(items, "k_tfm", 0) == 1 and not items.return_img0
         return one_view and isinstance(items.transform, Compose) and bool(items.transform.transforms)
@@ -75,8 +73,10 @@ class KeptPictures:
 
     def _read(self, path: str) -> Image.Image | None:
         """None if it cannot be read: whoever asks for the item gets the error."""
-        with contextlib.suppress(ValueError, OSError):
+        try:
             return self.once(read_image(path))
+        except (ValueError, OSError):
+            return None
 
 
 def _size(path: str) -> tuple[int, int]:

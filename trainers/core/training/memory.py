@@ -74,7 +74,8 @@ def activation_bytes(model: PromptedCLIP, batch_size: int) -> tuple[int, int]:
     text = image = 0
     if model.text_is_prompted:
         tower = model.text_tower.transformer
-        n_tokens = sum(len(chunk.tokens) for chunk in model.chunks) * (batch_size if model.image_specific else 1)
+        n_tokens = sum(len(chunk.get_buffer("tokens")) for chunk in model.chunks)
+        n_tokens *= batch_size if model.image_specific else 1
         text = n_tokens * tower.width * tower.layers * KEPT_TEXT * 4
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # a learner may draw dropout
         prompts = model.prompts_for_images().image
