@@ -34,16 +34,12 @@ GOES_ON = {SWEEP: "Stopped; the same command goes on from here."}  # what is sai
 def usage() -> str:
     """The text of `upt-clip -h`."""
     width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: upt-clip COMMAND ...",
-            "",
-            *lines,
-            "",
-            'upt-clip COMMAND -h explains one; upt-clip --version; for bash: eval "$(upt-clip completion)"',
-        ]
-    )
+    lines = "\n".join(f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items())
+    return f"""usage: upt-clip COMMAND ...
+
+{lines}
+
+upt-clip COMMAND -h explains one; upt-clip --version; in bash, eval "$(upt-clip completion)" completes the names"""
 
 
 def main(argv: list[str] | None = None) -> int:
