@@ -3,7 +3,10 @@
 * Where no `dassl` is found, the subset in toolbox/ is: its folder comes last in the import path.
 * Dassl.pytorch asks for `gdown`, `wilds` and `pandas` when it is imported, for downloads and three data sets that
   nothing here uses. Where they are missing, a stand-in takes their place for that moment.
-* OpenAI's `clip` takes one module from `pkg_resources`, which setuptools 82 no longer has.
+* OpenAI's `clip`, and torch.compile of PyTorch 2.1, take one module from `pkg_resources`, which setuptools 82 no longer
+  has.
+
+* PyTorch 2.1 warns of itself whenever it reads a checkpoint, which no user can do anything about.
 
 `dassl_compat` repairs what Dassl.pytorch does wrong afterwards. This module is light: it imports neither of them.
 """
@@ -11,12 +14,14 @@
 import contextlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+COMPILERS = "torch.utils.cpp_extension"
 WILDS_DATASETS = "dassl.data.datasets.dg.wilds"  # FMoW, IWildCam, Camelyon17
 
 
@@ -37,7 +42,7 @@ def _is_missing(package: str) -> bool:
 def _standing_in(guest: str) -> Iterator[None]:
     """What a package finds while it is imported."""
     modules: dict[str, ModuleType] = {}
-    if guest == "clip":
+    if guest in ("clip", COMPILERS):
         import packaging.version
 
         modules["pkg_resources"] = ModuleType("pkg_resources")
@@ -81,7 +86,7 @@ class _Finder(MetaPathFinder):
         self.toolbox, self.looking = str(toolbox), False
 
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
-        if fullname not in ("dassl", "clip") or self.looking:
+        if fullname not in ("dassl", "clip", COMPILERS) or self.looking:
             return None
         self.looking = True
         try:
@@ -103,6 +108,7 @@ def prepare(toolbox: Path) -> None:
         toolbox: the folder of the `dassl` that is taken where there is no other.
     """
     sys.meta_path.insert(0, _Finder(toolbox))
+    warnings.filterwarnings("ignore", "TypedStorage is deprecated", module="torch")
     if "dassl" in sys.modules:
         _repair()
 

@@ -133,6 +133,19 @@ def test_what_cannot_be_compiled_is_said(build, monkeypatch):
     with pytest.raises(ValueError, match=r"TRAIN.COMPILE is True, but there is no C\+\+ compiler"):
         build("UPT", "TRAIN.COMPILE", "True")
 
+    def fails(*_):
+        raise RuntimeError("backend='inductor' raised:\nOSError: no space\n\nSet TORCH_LOGS")
+
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(torch, "compile", lambda function: fails)
+    with pytest.raises(ValueError, match=r"cannot compile here \(backend='inductor' raised: OSError: no space\):"):
+        build("UPT", "TRAIN.COMPILE", "True")
+
+
+def test_torch_finds_what_it_compiles_with_whatever_setuptools_there_is():
+    code = "import upt_clip, sys, torch.utils.cpp_extension; sys.exit('clip' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
 
 KEEPS = """
 import os, sys, torch

@@ -11,7 +11,6 @@ needs a key or a value (`gather`). CLIP's parameters are taken to be frozen.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -57,6 +56,11 @@ def run_block(
     return add_feed_forward(block.mlp, x, block.ln_2(x))
 
 
+def among_all(n_heads: int) -> Attention:
+    """Every token looks at every one; no `partial`, which torch.compile of PyTorch 2.1 does not know."""
+    return lambda q, k, v: attend(q, k, v, n_heads)
+
+
 def gather(attn: nn.MultiheadAttention, readers: Tensor, tokens: Tensor, attention: Attention) -> Tensor:
     """What readers (..., R, D) gather from tokens (..., L, D), before `out_proj`; (..., R, D).
 
@@ -65,8 +69,8 @@ def gather(attn: nn.MultiheadAttention, readers: Tensor, tokens: Tensor, attenti
     head. The keys' bias shifts a query's scores alike, which softmax ignores; weights sum to 1, so the values' stays.
     """
     n_heads = attn.num_heads
-    (w_q, w_k, w_v), (b_q, _, b_v) = (t.chunk(3) for t in (attn.in_proj_weight, attn.in_proj_bias))
-    w_k, w_v = (w.unflatten(0, (n_heads, -1)) for w in (w_k, w_v))  # (H, D/H, D)
+    (w_q, w_k, w_v), (b_q, _, b_v) = [t.chunk(3) for t in (attn.in_proj_weight, attn.in_proj_bias)]
+    w_k, w_v = [w.unflatten(0, (n_heads, -1)) for w in (w_k, w_v)]  # (H, D/H, D)
     q = F.linear(readers, w_q, b_q).unflatten(-1, (n_heads, -1)) * n_heads**0.5  # heads were scaled by their own width
     q = torch.einsum("...rhe,hed->...rhd", q, w_k).flatten(-3, -2)
     mixed = attention(q, tokens, tokens).unflatten(-2, (-1, n_heads))
@@ -135,7 +139,7 @@ class ImageTower(nn.Module):
             if prompts is not None and 0 < i < len(prompts):
                 x = splice(x, prompts[i], replace=prompts.shape[1])
             last = i == len(blocks) - 1
-            attention = partial(attend, n_heads=1 if last else block.attn.num_heads)
+            attention = among_all(1 if last else block.attn.num_heads)
             x = self._run(block, x, attention, slice(0, 1) if last else None, entering if i == 0 else None)
         return visual.ln_post(x[:, 0]) @ visual.proj
 

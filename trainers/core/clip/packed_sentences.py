@@ -19,7 +19,7 @@ def attend(
     q: Tensor, k: Tensor, v: Tensor, n_heads: int, is_causal: bool = False, mask: Tensor | None = None
 ) -> Tensor:
     """Multi-head attention over batch-first q, k, v (B, L, D); returns (B, L, D). `mask` is True where one looks."""
-    q, k, v = (heads_first(t, n_heads) for t in (q, k, v))
+    q, k, v = [heads_first(t, n_heads) for t in (q, k, v)]
     if q.device.type == "cpu" and q.dtype != torch.float32:
         mixed = _plain_attention(q, k, v, _causal(q.shape[-2], 0) if is_causal else mask)
     else:
@@ -91,18 +91,17 @@ class PackedSentences(nn.Module):
 
         def packed_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             # one `split` for all groups: of slices, each would have a gradient as large as the whole
-            (q_prefix, *queries), *keys_values = q.split(query_sizes), k.split(sizes), v.split(sizes)
-            k_prefix, v_prefix = (parts[0][None] for parts in keys_values)
-            mixed = [attend(q_prefix[None], k_prefix, v_prefix, n_heads, is_causal=True)[0]] if len(q_prefix) else []
-            for (n, length), own_q, *own in zip(
-                self.groups, queries, *(parts[1:] for parts in keys_values), strict=True
-            ):
-                own_k, own_v = (
-                    torch.cat([shared.expand(n, -1, -1), rest.unflatten(0, (n, length))], dim=1)
-                    for shared, rest in zip((k_prefix, v_prefix), own, strict=True)
-                )
+            queries, keys, values = q.split(query_sizes), k.split(sizes), v.split(sizes)
+            mixed = []
+            if len(queries[0]):
+                mixed.append(attend(queries[0][None], keys[0][None], values[0][None], n_heads, is_causal=True)[0])
+            for i, (n, length) in enumerate(self.groups, 1):
+                own_k, own_v = [
+                    torch.cat([parts[0].expand(n, -1, -1), parts[i].unflatten(0, (n, length))], dim=1)
+                    for parts in (keys, values)
+                ]
                 mask = None if only_ends else getattr(self, f"mask_{length}")
-                own_mixed = attend(own_q.unflatten(0, (n, -1)), own_k, own_v, n_heads, mask=mask)
+                own_mixed = attend(queries[i].unflatten(0, (n, -1)), own_k, own_v, n_heads, mask=mask)
                 mixed.append(own_mixed.flatten(0, 1))
             return torch.cat(mixed)
 
