@@ -10,6 +10,7 @@ import torch
 from clip import clip as clip_api
 from clip.model import build_model
 from clip.simple_tokenizer import SimpleTokenizer
+from safetensors.torch import load_file
 
 from upt_clip import HOME
 from upt_clip.cache import cache_dir, read_json, write_json
@@ -47,7 +48,7 @@ def load_clip(name: str) -> CLIPModule:
 
     Args:
         name: an OpenAI name ("ViT-B/16"), "pocket" (the embedded tiny CLIP), or the path of a checkpoint in OpenAI's
-            format (a TorchScript archive or a state dict; loaded without unpickling foreign objects).
+            format (TorchScript, or a state dict by torch.save or safetensors; loaded without unpickling foreign objects).
 
     Raises:
         ValueError: unknown name, or a file that is no CLIP checkpoint.
@@ -130,6 +131,8 @@ def _official_checkpoint(name: str) -> Path:
 
 def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
+        if path.suffix == ".safetensors":  # torch.load reads them only of late
+            return load_file(path)
         archive.check(path)
         if _is_torchscript(path):
             return torch.jit.load(str(path), map_location="cpu").state_dict()
