@@ -1,5 +1,5 @@
 # make demo   sets up and runs the main job on the embedded pictures
-# make test   sets up and runs the tests          make lint   ruff
+# make test   sets up and runs the tests          make lint   ruff, mypy
 # An environment that is active and holds torch is used as it is; otherwise .venv is made.
 PYTHON ?= python3
 VENV ?= .venv
@@ -50,10 +50,13 @@ soak: setup  # docs/RELIABILITY.md
 lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	@rm -rf .mypy/upt_clip && mkdir -p .mypy/upt_clip  # all parts below the one name, which mypy cannot see in a checkout
+	@cd .mypy/upt_clip && ln -s ../../upt_clip/*.py ../../trainers ../../datasets ../../tools .
+	cd .mypy && $(abspath $(PY)) -m mypy --config-file ../pyproject.toml -p upt_clip
 
 format: setup
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) output build *.egg-info
+	rm -rf $(VENV) output build .mypy *.egg-info

@@ -5,8 +5,8 @@ import os
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.conftest import random_clip
 from upt_clip import trainers

@@ -48,7 +48,7 @@ def load_clip(name: str) -> CLIPModule:
 
     Args:
         name: an OpenAI name ("ViT-B/16"), "pocket" (the embedded tiny CLIP), or the path of a checkpoint in OpenAI's
-            format (TorchScript, or a state dict by torch.save or safetensors; loaded without unpickling foreign objects).
+            format (TorchScript, or a state dict by torch.save or safetensors; no foreign object is unpickled).
 
     Raises:
         ValueError: unknown name, or a file that is no CLIP checkpoint.
