@@ -10,7 +10,7 @@ needs a key or a value (`gather`). CLIP's parameters are taken to be frozen.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -143,7 +143,7 @@ class ImageTower(nn.Module):
             x = self._run(block, x, attention, slice(0, 1) if last else None, entering if i == 0 else None)
         return visual.ln_post(x[:, 0]) @ visual.proj
 
-    def split(self, images: Tensor) -> tuple[Tensor, ...]:
+    def split(self, images: Tensor) -> Sequence[Tensor]:
         """The images in equal parts that a CPU encodes fastest without gradients: hidden layers below `CPU_BLOCK`."""
         if images.device.type != "cpu" or not self.is_vit:
             return (images,)

@@ -35,7 +35,7 @@ def run_epoch(trainer) -> None:
 class StepLog:
     """Collects an epoch's numbers, prints Dassl's progress line, and writes the scalars once every PRINT_FREQ steps."""
 
-    def __init__(self, trainer):
+    def __init__(self, trainer) -> None:
         self.trainer, self.frequency = trainer, trainer.cfg.TRAIN.PRINT_FREQ
         self.metrics, self.step_time, self.data_time = MetricMeter(), AverageMeter(), AverageMeter()
         self.waiting: list[tuple[int, list[str], dict[str, Tensor]]] = []  # steps whose numbers were not read yet
