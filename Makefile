@@ -1,5 +1,5 @@
 # make demo   sets up and runs the main job on the embedded pictures
-# make test   sets up and runs the tests          make lint   ruff, mypy
+# make test   sets up and runs the tests (TESTS=tests/trainers: some)          make lint   ruff, mypy
 # An environment that is active and holds torch is used as it is; otherwise .venv is made.
 PYTHON ?= python3
 VENV ?= .venv
@@ -41,7 +41,7 @@ fuzz: setup  # the readers of files from strangers, each for FUZZ_SECONDS; needs
 	for target in split config checkpoint pickle prompts; do $(PY) -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || exit 1; done
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest $(TESTS)
 
 KILLS ?= 200
 soak: setup  # docs/RELIABILITY.md
