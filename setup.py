@@ -15,7 +15,7 @@ PARTS = ("trainers", "datasets", "tools")
 DATA = ("assets", "configs")
 VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "upt_clip/__init__.py").read_text(encoding="utf-8"))[1]
 REPOSITORY = os.environ.get("UPT_REPOSITORY", "").rstrip("/")  # its address, for a release
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = re.sub(r'<img src="(.+?)".* alt="(.+?)">', r"![\2](\1)", (ROOT / "README.md").read_text(encoding="utf-8"))
 
 NUMBERS = ["numpy", "Pillow>=9.1", "pyyaml", "safetensors>=0.4", "tabulate>=0.9", "tqdm>=4.60", "yacs>=0.1.8"]
 # an environment may have OpenAI's own `clip` under the same name, which `make setup` leaves alone

@@ -15,7 +15,7 @@ from .split import Split, check_labels, fingerprint, read_split, shared_pictures
 from .tree import missing_images
 
 COOP_GUIDE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
-WITHOUT_DOWNLOAD = "`bash scripts/upt/main.sh emoji 16` runs without any download"
+WITHOUT_DOWNLOAD = "`upt-clip train emoji 16` runs without any download"
 
 
 class _Picture(Datum):

@@ -1,7 +1,6 @@
-"""Arrows point down only, scripts and configs name what exists, and the wheel keeps to its own name."""
+"""Arrows point down only, configs name what exists, and nothing is loaded under a second name."""
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,13 +149,3 @@ def test_method_files_are_short():
     for path in METHOD_FILES:
         lines = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
         assert len(lines) <= 150, f"{path} has {len(lines)} lines: move what others could use into trainers/core"
-
-
-def test_scripts_name_files_that_exist():
-    named = re.compile(
-        r"(?<![\w/])(?:configs|scripts|tests|tools|docs|datasets|trainers)/[\w./-]+\.(?:yaml|sh|py|md|csv)"
-    )
-    texts = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").glob("*.md"), *(ROOT / "scripts").rglob("*.sh")]
-    for path in texts:
-        for name in named.findall(path.read_text().replace("../", "")):
-            assert (ROOT / name).is_file() or "mine" in name.lower(), f"{path.name} names {name}"

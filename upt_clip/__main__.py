@@ -9,24 +9,24 @@ from .messages import did_you_mean
 
 SWEEP = "sweep.commands"
 COMMANDS = {  # module below upt_clip.tools (or upt_clip, with a dot in front), and what it is for
-    "demo": (SWEEP, "train three methods on the embedded pictures, no download, and print their table"),
-    "train": (SWEEP, "train on a data set or on a folder of photos, and print the table"),
+    "demo": (SWEEP, "train three methods on small embedded pictures (no download) and print their table"),
+    "train": (SWEEP, "train on a data set or on a folder of photos and print the table"),
     "predict": ("use.predict", "classify pictures with a trained run"),
-    "table": ("tables.table", "the table of a protocol from an output folder"),
-    "plot": ("tables.plot", "its curves and bars"),
-    "report": ("report.page", "one page that tells all about an output folder"),
-    "rerun": ("use.rerun", "run a result.json again and compare"),
-    "export": ("use.export", "write a trained run as files that need nothing of this project"),
-    "words": ("use.nearest_words", "the words that are nearest to the learned prompts"),
+    "table": ("tables.table", "print the table of a protocol from an output folder"),
+    "plot": ("tables.plot", "draw the curves and bars of an output folder"),
+    "report": ("report.page", "write one HTML page about an output folder"),
+    "rerun": ("use.rerun", "run a finished run again and compare"),
+    "export": ("use.export", "write a trained run as files for other programs"),
+    "words": ("use.nearest_words", "list the words that are nearest to the learned prompts"),
     "attention": ("use.attention", "draw what the prompts attend to"),
     "data": ("data.commands", "check or list the data sets"),
-    "reproduce": (SWEEP, "all runs of a protocol and their table"),
+    "reproduce": (SWEEP, "do all runs of a protocol and print their table"),
     "base2new": (SWEEP, "train on half of the classes, test on both halves"),
     "domain_generalization": (SWEEP, "train on a source, test on its shifted versions"),
     "cross_dataset": (SWEEP, "train on a source, test on other data sets"),
-    "variance": ("tables.variance", "gains against the variance of features: the paper's Figure 1"),
-    "bench": ("bench.benchmark", "how fast the machine computes the methods"),
-    "run": (".train", "one run, with the options of CoOp's train.py"),
+    "variance": ("tables.variance", "compare gains with the variance of features: the paper's Figure 1"),
+    "bench": ("bench.benchmark", "measure how fast a method is"),
+    "run": (".train", "do one run, with the options of CoOp's train.py"),
 }
 GOES_ON = {SWEEP: "Stopped; the same command goes on from here."}  # what is said after Ctrl-C, where more can be said
 

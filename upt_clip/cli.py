@@ -9,6 +9,7 @@ from typing import NoReturn
 from .messages import one_line
 
 USER_ERROR = 2  # the exit status that says: you must change something
+DEBUG_HINT = " (--debug shows where)"  # behind errors of train.py, which has that option
 
 
 class Parser(argparse.ArgumentParser):

@@ -23,7 +23,7 @@ from joblib import cpu_count
 from yacs.config import CfgNode
 
 from upt_clip import cache, config_files, datasets, distributed, locks, trainers
-from upt_clip.cli import Parser, status
+from upt_clip.cli import DEBUG_HINT, Parser, status
 from upt_clip.messages import did_you_mean, one_line
 from upt_clip.trainers.core.runs.config_check import check_config, leaves
 
@@ -32,24 +32,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
-    add("--output-dir", default="", help="where the run goes; a run that was killed goes on from there")
-    add("--resume", default="", help="directory to resume from, if it is another one")
+    add("--output-dir", default="", help="the run's folder; a run that was killed there goes on")
+    add("--resume", default="", help="go on from this folder instead of --output-dir")
     add("--seed", type=int, default=-1, help="0 or more fixes the seed")
-    add("--source-domains", nargs="+")
-    add("--target-domains", nargs="+")
+    add("--source-domains", nargs="+", help="for Dassl's data sets with domains; ours have none")
+    add("--target-domains", nargs="+", help="as above")
     add("--transforms", nargs="+", help="data augmentation")
     add("--config-file", default="", help="the trainer's YAML")
     add("--dataset-config-file", default="", help="the data set's YAML")
     add("--trainer", default="", help=", ".join(method.__name__ for method in trainers.METHODS))
-    add("--backbone", default="", help="OpenAI's name, pocket, or the path of a checkpoint")
-    add("--head", default="")
+    add("--backbone", default="", help="a name such as ViT-B/16 or pocket, or the path of a checkpoint")
+    add("--head", default="", help="Dassl's; no trainer here has one")
     add("--eval-only", action="store_true", help="test the prompts of --model-dir")
     add("--model-dir", default="", help="a run's output directory or its prompts.safetensors, for --eval-only")
-    add("--any-backbone", action="store_true", help="with --eval-only: even if the run was trained on other weights")
+    add("--any-backbone", action="store_true", help="with --eval-only: even if they were trained on other weights")
     add("--load-epoch", type=int, help="the epoch to test (default: the best on val if kept, else the last)")
     add("--deterministic", action="store_true", help="the same numbers on a GPU each time, at some cost in speed")
     add("--no-train", action="store_true", help="build everything and stop")
-    add("--no-cache", action="store_true", help="take nothing from caches on disk or in memory, keep nothing there")
+    add("--no-cache", action="store_true", help="take nothing from caches on disk or in memory, leave nothing there")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config keys, at the end of the line")
     return parser.parse_args(argv)
@@ -114,14 +114,15 @@ def _merge_pairs(cfg: CfgNode, pairs: list) -> None:
 
 
 def _check(cfg: CfgNode) -> None:
-    for kind, name, known in (
-        ("trainer", cfg.TRAINER.NAME, [method.__name__ for method in trainers.METHODS]),
-        ("data set", cfg.DATASET.NAME, DATASET_REGISTRY.registered_names()),
+    for kind, option, name, known in (
+        ("trainer", "--trainer NAME", cfg.TRAINER.NAME, [method.__name__ for method in trainers.METHODS]),
+        ("data set", "--dataset-config-file FILE", cfg.DATASET.NAME, DATASET_REGISTRY.registered_names()),
     ):
+        if not name:
+            raise ValueError(f"no {kind}: give {option}; there are {', '.join(known)}")
         registered = known if kind == "data set" else TRAINER_REGISTRY.registered_names()
         if name not in registered:
-            hint = did_you_mean(name, known) if name else ""
-            raise ValueError(f'unknown {kind} "{name}", choose one of {", ".join(known)}{hint}')
+            raise ValueError(f'unknown {kind} "{name}"{did_you_mean(name, known)}, choose one of {", ".join(known)}')
     if not cfg.MODEL.BACKBONE.NAME:
         raise ValueError("no backbone: give --config-file (configs/trainers/...) or --backbone ViT-B/16")
     check_config(cfg)
@@ -137,6 +138,16 @@ def without_effect(cfg: CfgNode) -> list[str]:
         for key, default in method.DEFAULTS.items()
         if method.__name__ != cfg.TRAINER.NAME and set_here[f"{node}.{key}"] != default
     ]
+
+
+def own_part(cfg: CfgNode) -> CfgNode:
+    """The config as log.txt has it: without other trainers' nodes, which have no effect; config.yaml has them all."""
+    shown = cfg.clone()
+    shown.defrost()
+    for name, value in cfg.TRAINER.items():
+        if isinstance(value, CfgNode) and name != cfg.TRAINER.NAME.upper():
+            del shown.TRAINER[name]
+    return shown
 
 
 def set_deterministic(seed: int) -> None:
@@ -192,7 +203,7 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> None:
     print("***************\n** Arguments **\n***************")
     print("\n".join(f"{key}: {value}" for key, value in sorted(vars(args).items())))
     print("************\n** Config **\n************")
-    print(cfg)
+    print(own_part(cfg))
     if ignored := without_effect(cfg):
         print(f"Without effect on {cfg.TRAINER.NAME}: {', '.join(ignored)}")
     print("Collecting env info ...")
@@ -217,6 +228,6 @@ def cli(argv: list[str] | None = None) -> int:
     stopped = "Stopped" + ("; the same command goes on after the last finished epoch" if goes_on else "")
     before, sys.argv = sys.argv, ["train.py", *words]  # result.json says what was asked for, through whichever door
     try:
-        return status(lambda: main(parse_args(words)), stopped, " (--debug shows where)", debug="--debug" in words)
+        return status(lambda: main(parse_args(words)), stopped, DEBUG_HINT, debug="--debug" in words)
     finally:
         sys.argv = before

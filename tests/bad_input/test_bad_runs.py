@@ -170,4 +170,4 @@ def test_a_result_that_cannot_be_run_again(trained, end_tool, tmp_path, case):
 
 
 def test_no_result_to_run_again(end_tool, tmp_path):
-    end_tool(rerun.main, tmp_path).refused("No such file", "result.json")
+    end_tool(rerun.main, tmp_path).refused("result.json: give a run's")

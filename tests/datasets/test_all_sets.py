@@ -58,7 +58,7 @@ def test_a_missing_split_file_is_an_error_that_says_what_to_do(name, tmp_path, b
     with pytest.raises(FileNotFoundError) as error:
         build(name, tmp_path)
     message = str(error.value)
-    for part in (name, f"split_zhou_{name}.json", str(folder), "DATASETS.md", "MAKE_SPLIT", "main.sh emoji 16"):
+    for part in (name, f"split_zhou_{name}.json", str(folder), "DATASETS.md", "MAKE_SPLIT", "upt-clip train emoji 16"):
         assert part in message
     assert "\n" not in message
 

@@ -94,8 +94,9 @@ def test_missing_data_says_where_it_looked_and_what_to_try(tmp_path):
     done = main_sh("oxford_pets", 16, "--root", tmp_path, "--output", tmp_path / "runs")
     assert done.returncode == 2 and "Traceback" not in done.stderr + done.stdout
     (line,) = done.stderr.strip().splitlines()
-    for part in (str(tmp_path / "oxford_pets"), "DATASETS.md", "robots.ox.ac.uk", "main.sh emoji 16"):
+    for part in (str(tmp_path / "oxford_pets"), "DATASETS.md", "robots.ox.ac.uk", "upt-clip train emoji 16"):
         assert part in line
+    assert "--debug" not in done.stderr + done.stdout  # which this command does not have
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(data, tiny_clip_file, tmp_path):
@@ -139,8 +140,9 @@ def test_train_py_trains_evaluates_and_resumes_with_coops_options(data, tiny_cli
     keys = [*SMALL, "DATASET.NUM_SHOTS", "2", "TRAINER.COOP.N_CTX", "4"]
     trained = run(*common, "--output-dir", tmp_path / "run", *keys)
     assert trained.returncode == 0, trained.stdout + trained.stderr
-    for line in ("Setting fixed seed: 0", "Finish training", "Deploy the last-epoch model", "* accuracy: "):
+    for line in ("Setting fixed seed: 0", "Finish training", "Deploy the last-epoch model", "* accuracy: ", "  COOP:"):
         assert line in trained.stdout
+    assert "  UPT:" not in trained.stdout  # another trainer's keys
     again = run(*common, "--output-dir", tmp_path / "run", *keys)
     assert "epoch [" not in again.stdout and "* accuracy: " in again.stdout  # finished: tested again, not trained
     evaluate = ["--eval-only", "--model-dir", tmp_path / "run", "--load-epoch", 2]

@@ -88,7 +88,7 @@ def test_trained_on_base_classes_loaded_for_new_ones(build, name, tmp_path):
     assert (result["classes"], result["n_classes"], result["epochs"]) == ("new", 2, 2)
 
 
-def test_zero_shot_equals_stock_clip_and_trains_nothing(build, tiny_clip, tmp_path):
+def test_zero_shot_equals_stock_clip_and_trains_nothing(build, tiny_clip, tmp_path, capsys):
     import clip
 
     trainer = build("ZeroshotCLIP", output=tmp_path)
@@ -99,6 +99,7 @@ def test_zero_shot_equals_stock_clip_and_trains_nothing(build, tiny_clip, tmp_pa
     trainer.train()
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["trainable_parameters"] == result["epochs"] == 0
+    assert capsys.readouterr().out.count("Nothing is trained") == 1
 
 
 def test_a_run_leaves_what_it_should(build, tmp_path, capsys):

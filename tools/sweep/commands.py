@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def main(argv: list[str]) -> int:
         print("\n".join(run.command for run in runs))
         return 0
     failures = run_all(args, runs)
-    print(f"\n{summary(args, runs)}\n\nEach run's log.txt, result.json and prompts.safetensors: {args.output}")
+    print(f"\n{summary(args, runs)}\n\nThe runs, each with log.txt, result.json and its prompts, are in {args.output}")
+    print(f"More about them: upt-clip report {shlex.quote(str(args.output))}; use one: upt-clip predict RUN PICTURE")
     print_failures(failures)
     return 1 if failures else 0

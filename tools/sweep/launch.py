@@ -185,11 +185,12 @@ class _Launcher:
             message = child.reason(status, tail)
             if status == cli.USER_ERROR:
                 message = next((line for line in reversed(tail) if line.startswith("error: ")), message)
-                message = message.removeprefix("error: ")
+                message = message.removeprefix("error: ").removesuffix(cli.DEBUG_HINT)
                 if not (run.directory / "config.yaml").is_file():  # it never began: the data set's others would not
                     self.given_up[run.dataset] = message
             self.failures[run.directory] = Failure(run, message, log)
-            self.progress.finish(run, f"{self._head(run)} FAILED, {message}; its last lines: {log}")
+            more = "" if status == cli.USER_ERROR else f"; its last lines: {log}"
+            self.progress.finish(run, f"{self._head(run)} FAILED, {message}{more}")
         else:
             (run.directory / "failure.txt").unlink(missing_ok=True)
             seconds = time.perf_counter() - start

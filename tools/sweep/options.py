@@ -18,7 +18,7 @@ ABOUT = {
     "cross_dataset": ("", "Trains on the source, tests on the other data sets, and prints the table."),
     "reproduce": (
         f"{{{'|'.join(PROTOCOLS)}}}",
-        "All runs of a protocol and their table. What is done is skipped, a killed run goes on, failures are listed.",
+        "Does all runs of a protocol and prints their table. Finished runs are skipped, a killed run goes on.",
     ),
 }
 
@@ -42,33 +42,28 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         parser.set_defaults(protocol="few_shot")
     if script in ("train", "base2new"):
         several: dict[str, Any] = {}  # one quoted word, since positional words may follow
-        add("datasets", metavar="DATASET", nargs=1, help="e.g. emoji (needs no download), oxford_pets, my_photos")
+        add("datasets", metavar="DATASET", nargs=1, help="a data set such as emoji (needs no download) or oxford_pets")
     else:
         several = {"nargs": "+"}
     if script == "train":
         add("number", metavar="SHOTS", nargs="?", help="pictures a class to train on; the paper: 1, 2, 4, 8, 16")
-    add("--shots", **several, help='default: 16; few_shot: "1 2 4 8 16"')
+    add("--shots", **several, help='pictures a class (default: 16; reproduce few_shot: "1 2 4 8 16")')
     if script == "reproduce":
         add("protocol", metavar="PROTOCOL", choices=PROTOCOLS, help=", ".join(PROTOCOLS))
-        add("--datasets", **several, help="default: the paper's as far as they are below --root, else emoji")
+        add("--datasets", **several, help="default: those of the paper that are below --root, or else emoji")
     if script in ("domain_generalization", "cross_dataset", "reproduce"):
         add("--source", dest="datasets", **several, help="imagenet or emoji; default: imagenet if it is below --root")
-    add("--trainer", "--trainers", dest="trainers", **several, help='e.g. UPT, or several: "CoOp VPT UPT"')
-    add("--seeds", **several, default="1 2 3", help='default: "1 2 3"')
-    add("--cfg", default="", help="name of a YAML in configs/trainers/TRAINER, or a backbone such as vit_b32")
+    add("--trainer", "--trainers", dest="trainers", **several, help='a method such as UPT, or several: "CoOp VPT UPT"')
+    add("--seeds", **several, default="1 2 3", help='one run for each (default: "1 2 3")')
+    add("--cfg", default="", help="a config of configs/trainers/TRAINER, or a backbone such as vit_b32")
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--output", default="output", help="folder of the runs (default: ./output)")
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="runs at a time on a CPU (default: what suits it)",
-    )
-    add("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
+    add("--workers", type=int, metavar="N", help="runs at a time on a CPU (default: what suits it)")
+    add("--gpus", default="", help="the GPUs to use, e.g. 0,1,2,3; each does one run at a time")
     add("--launcher", choices=("local", "slurm", "submitit-local"), default="local", help="slurm: as jobs of a cluster")
-    add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, e.g. partition=gpu timeout_min=120")
-    add("--no-cache", action="store_true", help="as of train.py: nothing comes from the cache or goes to it")
-    add("--verbose", action="store_true", help="show the runs' own lines")
+    add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of its jobs, e.g. partition=gpu timeout_min=120")
+    add("--no-cache", action="store_true", help="take nothing from the cache and leave nothing in it")
+    add("--verbose", action="store_true", help="print what the runs print, which is also in their log.txt")
     words, opts = _config_keys(rest)
     args, others = parser.parse_known_args(words)
     if unknown := [word for word in others if word.startswith("-")]:

@@ -8,13 +8,13 @@ On L2-normalised features z of pictures and w of class names:
     intra-class visual variance = 1/C sum_c 1/N_c sum_i |z_i - mean of class c|^2
     inter-class text variance   = 1/C sum_c |w_c - mean of all w|^2
 
-The paper gives no formula; this is a public re-implementation's, whose values fit the published axes, with an error put
-right: that code never empties its list of squared distances between two classes, so that each class's "variance" is an
-average over all classes before it, too. Here each class counts for itself, and once. As there, all pictures of train,
-val and test are used, and class names stand without a sentence (--sentences puts them into the data set's).
+The paper gives no formula. This one is a public re-implementation's, whose values fit the published axes. One error of
+it is put right: it never empties its list of squared distances between two classes, so that each class's "variance" is
+an average over all classes before it, too. Here each class counts for itself, and once. As there, all pictures of
+train, val and test are used, and class names stand without a sentence (--sentences puts them into the data set's).
 
-The gain is the mean test accuracy over seeds minus zero-shot CLIP's, in points, from the runs in --output. DATASET:base
-stands for the base classes, with the gains from the base-to-new runs. r is Pearson's, p its two-sided test.
+The gain is the mean test accuracy over seeds minus zero-shot CLIP's, in points, from the runs in --output.
+DATASET:base means the base classes, with the gains from the base-to-new runs. r is Pearson's, p its two-sided test.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("datasets", metavar="DATASET", nargs="+", help="e.g. emoji, emoji:base, oxford_pets")
-    add("--root", default="", help="folder of the data sets (default: $DATA, else data/ in the project)")
+    add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--backbone", default="pocket", help="pocket, ViT-B/16, ... (default: pocket)")
     add("--output", default="", help="the folder of the runs, for the gains (default: none)")
     add("--shots", type=int, default=16, help="of the runs (default: 16; the paper does not say)")

@@ -1,4 +1,4 @@
-"""Runs again what a result.json is the result of, and says whether the outcome is the same, bit for bit.
+"""Runs a finished run again and says whether the outcome is the same, bit for bit.
 
     upt-clip rerun output/pets/seed1/result.json                    in a temporary folder, which is then deleted
     upt-clip rerun RESULT.json --output-dir DIR                     a run that was killed goes on from there
@@ -36,8 +36,10 @@ def read_result(path: Path) -> dict:
     """The content of a result.json.
 
     Raises:
-        ValueError: it is none, or does not hold what a repetition needs.
+        FileNotFoundError, ValueError: it is none, or does not hold what a repetition needs.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: give a run's result.json, or its directory")
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("config", "command", "seed", *OUTCOME) if key not in result]
@@ -143,7 +145,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("result", type=Path, help="result.json of a run, or its directory")
+    parser.add_argument("result", type=Path, metavar="RUN", help="a run's directory, or its result.json")
     parser.add_argument("--output-dir", type=Path, help="keep the new run there (default: it is deleted)")
     return parser.parse_args(argv)
 

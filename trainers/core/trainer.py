@@ -115,7 +115,6 @@ class PromptTrainer(TrainerX):
         if self.trainable:
             super().train()
         else:
-            print("Nothing to train")
             self.test()
 
     def run_epoch(self) -> None:

@@ -19,9 +19,11 @@ from . import run_dir
 
 def trainables(parameters: dict[str, nn.Parameter], n_frozen: int) -> str:
     """A table of the learned tensors, their shapes and counts, and their share of CLIP's `n_frozen` parameters."""
+    if not parameters:
+        return f"Nothing is trained: CLIP's {n_frozen:,} parameters are frozen"
     rows: list[list] = [[name, "x".join(map(str, p.shape)) or "scalar", p.numel()] for name, p in parameters.items()]
     total = sum(row[-1] for row in rows)
-    rows.append([f"total ({100 * total / n_frozen:.3f} % of CLIP's {n_frozen:,}, which is frozen)", "", total])
+    rows.append([f"total ({100 * total / n_frozen:.3f} % of CLIP's {n_frozen:,} frozen parameters)", "", total])
     return tabulate(rows, headers=["trained", "shape", "parameters"], intfmt=",")
 
 
