@@ -161,6 +161,11 @@ def test_the_tables_hold_the_numbers_of_result_json(whole, made):
     assert any("[2 of 3]" in cell for cell in cells)
 
 
+def test_the_tables_take_any_name_as_one_cell(output):
+    (output / "toys/CoOp/pocket_c4_2shots").rename(output / "toys/CoOp/a|b_2shots")
+    assert "a|b" in page(output).cells
+
+
 def test_classes_have_their_mean_accuracy_over_seeds(whole, made):
     hits = n = 0
     for seed in (1, 2, 3):

@@ -21,7 +21,10 @@ from upt_clip.files import write_atomically
 from upt_clip.tools.report import config_rows, matrix, missing, samples, settings
 from upt_clip.tools.report.settings import KINDS, Setting
 from upt_clip.tools.tables import results
+from upt_clip.tools.tables.cells import PROTOCOLS
+from upt_clip.tools.tables.layout import Table
 from upt_clip.tools.tables.results import Record
+from upt_clip.tools.tables.table import tables
 
 HERE = Path(__file__).parent
 PAIRS, PAIRS_WITHOUT_MATRIX = 8, 20  # the most confused pairs that are listed
@@ -87,10 +90,16 @@ def _summary(records: list[Record], everything: list[Record]) -> list[tuple[str,
     return lines
 
 
-def _tables(records: list[Record], seeds: list[int]) -> dict:
-    from upt_clip.tools.report import table_parts
-
-    return table_parts.tables(records, seeds)
+def _tables(records: list[Record], seeds: list[int]) -> dict[str, list[Table]]:
+    """Each protocol's tables, published numbers beside them; notes without a table go to the one before."""
+    found: dict[str, list[Table]] = {}
+    for protocol in PROTOCOLS:
+        for one in tables(protocol, records, compare=True, seeds=seeds):
+            if one.rows:
+                found.setdefault(protocol, []).append(one)
+            else:
+                found[protocol][-1].notes += one.notes
+    return found
 
 
 def _figures(records: list[Record], seeds: list[int]) -> list[tuple[str, str, int]]:

@@ -17,7 +17,8 @@ from upt_clip.tools.sweep.options import parse_args
 from upt_clip.tools.sweep.plan import Run
 from upt_clip.tools.sweep.protocols import Asked
 from upt_clip.tools.tables import results, selection
-from upt_clip.tools.tables.table import FORMATS, render
+from upt_clip.tools.tables.layout import LAYOUTS
+from upt_clip.tools.tables.table import render
 
 # Zero-shot CLIP stands beside them in any case.
 DEFAULT_TRAINERS = {
@@ -110,7 +111,7 @@ def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str
     """The table of these runs, as text or md."""
     if args.script == "train":
         title = f"{runs[0].dataset}, {messages.shots_text(args.shots[0])} a class, test accuracy: {results.SPREAD}"
-        return f"{title}\n\n{table(runs, FORMATS[fmt])}"
+        return f"{title}\n\n{table(runs, LAYOUTS[fmt])}"
     directories = {run.directory for run in runs}
     records = [record for record in results.scan(args.output) if record.directory in directories]
     return render(args.protocol, records, fmt, expected_seeds=args.seeds).rstrip("\n")

@@ -2,6 +2,7 @@
 
 from upt_clip.tools.tables import published
 from upt_clip.tools.tables.cells import AVERAGE, HEADINGS, Entry
+from upt_clip.tools.tables.layout import Table
 
 
 def numbers(protocol: str, e: Entry, h: str, counts: dict[tuple, int]) -> list[published.Number]:
@@ -20,7 +21,7 @@ def sizes(found: list[Entry]) -> dict[tuple, int]:
     return {key: sum((s, b) == key for s, b, _ in sets) for key in {(s, b) for s, b, _ in sets}}
 
 
-def section(protocol: str, found: list[Entry], h: str) -> tuple[str, list[dict], list[str]]:
+def section(protocol: str, found: list[Entry], h: str) -> Table:
     """The second table: our cell, the published number, the difference, the trust mark."""
     rows: list[dict] = []
     sources: dict[str, int] = {}
@@ -51,4 +52,4 @@ def section(protocol: str, found: list[Entry], h: str) -> tuple[str, list[dict],
     elif without:
         lacking = "; ".join(f"{label} ({', '.join(names)})" for label, names in without.items())
         notes.append(f"No published number for some or all cells of: {lacking}.")
-    return f"Published numbers beside ours; backbone {backbone}", rows, notes
+    return Table(f"Published numbers beside ours; backbone {backbone}", rows, notes)

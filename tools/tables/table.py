@@ -11,14 +11,13 @@ import io
 from itertools import groupby
 from pathlib import Path
 
-from tabulate import tabulate
-
 from upt_clip import cli, messages
 from upt_clip.tools.tables import cells, compared, results, selection
 from upt_clip.tools.tables.cells import AVERAGE, HEADINGS, Entry
+from upt_clip.tools.tables.layout import LAYOUTS, Table
 from upt_clip.tools.tables.results import Record
 
-FORMATS = {"text": "simple", "md": "pipe", "csv": "", "latex": "latex_booktabs"}
+FORMATS = (*LAYOUTS, "csv")
 CSV_HEAD = [
     *("protocol", "backbone", "source", "dataset", "method", "config", "variant", "shots", "quantity"),
     *("mean", "std", "seeds", "expected_seeds", "complete", "trainable_parameters"),
@@ -38,6 +37,26 @@ H_NOTES = {
 }
 
 
+def tables(
+    protocol: str, records: list[Record], compare: bool = False, seeds: list[int] | None = None, h: str = "of-means"
+) -> list[Table]:
+    """A table for each backbone and source, with `compare` the published numbers behind it; none if there is no run.
+
+    The arguments are those of `render`; `seeds` is its `expected_seeds`.
+    """
+    found = cells.entries(protocol, records, seeds, h)
+    blocks = []
+    for (backbone, source), members in groupby(found, lambda entry: (entry.method.backbone, entry.source)):
+        group = list(members)
+        title = f"{TITLES[protocol].format(source=source)}; backbone {backbone or 'unknown'}"
+        blocks.append(Table(title, _pivot(protocol, group), _notes(protocol, group, h)))
+        if compare:
+            blocks.append(compared.section(protocol, group, h))
+    if blocks and (left_out := selection.left_out(protocol, records, seeds)):
+        blocks.append(Table("", [], left_out))
+    return blocks
+
+
 def render(
     protocol: str,
     records: list[Record],
@@ -55,21 +74,10 @@ def render(
     """
     if fmt not in FORMATS:
         raise ValueError(f'unknown format "{fmt}", choose one of {", ".join(FORMATS)}')
-    found = cells.entries(protocol, records, expected_seeds, h)
-    if not found:
-        return ""
     if fmt == "csv":
-        return _csv(protocol, found, compare, h)
-    blocks = []
-    for (backbone, source), members in groupby(found, lambda entry: (entry.method.backbone, entry.source)):
-        group = list(members)
-        title = f"{TITLES[protocol].format(source=source)}; backbone {backbone or 'unknown'}"
-        blocks.append((title, _pivot(protocol, group), _notes(protocol, group, h)))
-        if compare:
-            blocks.append(compared.section(protocol, group, h))
-    if left_out := selection.left_out(protocol, records, expected_seeds):
-        blocks.append(("", [], left_out))
-    return "\n\n".join(_block(*block, fmt) for block in blocks) + "\n"
+        return _csv(protocol, cells.entries(protocol, records, expected_seeds, h), compare, h)
+    blocks = tables(protocol, records, compare, expected_seeds, h)
+    return "\n\n".join(block.text(fmt) for block in blocks) + "\n" * bool(blocks)
 
 
 def _pivot(protocol: str, found: list[Entry]) -> list[dict]:
@@ -128,30 +136,10 @@ def _notes(protocol: str, found: list[Entry], h: str) -> list[str]:
     return notes
 
 
-def _block(title: str, rows: list[dict], notes: list[str], fmt: str) -> str:
-    words = [*(rows[0] if rows else ())]
-    left = {"data set", "method", "config", "change", "mark", "published run"}
-    aligned = ["left" if word in left else "right" for word in words]
-    table = tabulate(rows, "keys", FORMATS[fmt], disable_numparse=True, colalign=aligned) if rows else ""
-    if fmt == "md":
-        return "\n\n".join(filter(None, [title and f"**{title}**", table, "\n".join(f"- {note}" for note in notes)]))
-    if fmt == "latex":
-        lines = [title and f"\\noindent {_tex(title)}\\par", _symbols(table)]
-        return "\n".join(filter(None, [*lines, *(f"\\par\\noindent{{\\footnotesize {_tex(n)}}}" for n in notes)]))
-    return "\n\n".join(filter(None, [title, table, "\n".join(notes)]))
-
-
-def _tex(text: str) -> str:
-    return _symbols("".join(f"\\{c}" if c in "&%$#_{}" else c for c in text))
-
-
-def _symbols(text: str) -> str:
-    """The characters beyond ASCII that tables hold, as LaTeX writes them."""
-    return text.replace("±", r"$\pm$").replace("—", "--")
-
-
 def _csv(protocol: str, found: list[Entry], compare: bool, h: str) -> str:
     """One line a number; with `compare` one line for each published number beside it, or one without."""
+    if not found:
+        return ""
     file = io.StringIO()
     head = CSV_HEAD + (CSV_PUBLISHED if compare else [])
     writer = csv.writer(file, lineterminator="\n")
