@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,18 @@ def test_another_environment_gets_fresh_processes(monkeypatch):
     assert forks.warm_up({"OMP_NUM_THREADS": "1"}) and not forks.warm_up({"OMP_NUM_THREADS": "2"})
     monkeypatch.setenv("UPT_FORK", "0")
     assert not forks.are_possible()
+
+
+def test_threads_that_start_and_wait_at_once_get_each_run_its_own_exit_status(tmp_path):
+    """A fork's status can be read once, and whoever starts another one asks all of them for theirs."""
+    assert forks.warm_up({"OMP_NUM_THREADS": "1"})
+
+    def outcome(i: int) -> int:
+        with open(tmp_path / str(i), "w") as lock:
+            run = forks.Fork(["--no-such-option"], {"OMP_NUM_THREADS": "1"}, lock.fileno())
+            assert "--no-such-option" in run.stdout.read()
+            run.stdout.close()
+            return run.wait()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(outcome, range(120))) == {2}

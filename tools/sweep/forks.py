@@ -9,8 +9,9 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
 from upt_clip import locks
 
@@ -18,6 +19,7 @@ PRELOADED = ["upt_clip.tools.sweep.warm"]
 DEVICES = ("/dev/nvidia0", "/dev/kfd")  # a GPU's driver does not survive a fork
 
 _warmed_with: dict[str, str] | None = None
+_asking = threading.Lock()  # a fork's exit status can be read once, and whoever starts one asks all others for theirs
 
 
 def has_gpu() -> bool:
@@ -58,7 +60,8 @@ class Fork:
         reader, writer = context.Pipe(duplex=False)
         held = Connection(os.dup(lock))  # a connection is what can be handed to a fork; nothing is sent through it
         self._process = context.Process(target=_become, args=(arguments, os.environ | environment, writer, held))
-        self._process.start()
+        with _asking:
+            self._process.start()
         writer.close()
         held.close()
         self.stdout = open(os.dup(reader.fileno()), errors="replace")  # noqa: SIM115  (read to its end by the owner)
@@ -66,7 +69,9 @@ class Fork:
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status, or minus the number of the signal that ended it."""
-        self._process.join(timeout)
+        wait([self._process.sentinel], timeout)
+        with _asking:
+            self._process.join(0)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("a run", timeout or 0)
         return self._process.exitcode
