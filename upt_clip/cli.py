@@ -13,7 +13,14 @@ DEBUG_HINT = " (--debug shows where)"  # behind errors of train.py, which has th
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are raised, to end as all errors do, without the usage of all options."""
+    """An argument parser whose errors are raised, to end as all errors do, without the usage of all options.
+
+    `about` is shown as it is written, the module's docstring.
+    """
+
+    def __init__(self, command: str, about: str | None, **more):
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"prog": f"upt-clip {command}", "description": about, "formatter_class": form, **more})
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; -h lists all options")

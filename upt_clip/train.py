@@ -29,7 +29,7 @@ from upt_clip.trainers.core.runs.config_check import check_config, leaves
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser(prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("run", __doc__)
     add = parser.add_argument
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--output-dir", default="", help="the run's folder; a run that was killed there goes on")

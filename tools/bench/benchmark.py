@@ -44,11 +44,7 @@ HEADERS = {
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(
-        prog="upt-clip bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("bench", __doc__)
     add = parser.add_argument
     add("work", choices=WORKS)
     add("--trainer", default="UPT", help="CoOp, CoCoOp, VPT, UPT, or for evaluation ZeroshotCLIP (default: UPT)")

@@ -103,7 +103,7 @@ def report(cls, split, problems: list[str], with_hash: bool):
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser("data check", __doc__)
     parser.add_argument("dataset", nargs="*", help="registry names or names of YAML files (default: the fifteen)")
     parser.add_argument("--root", default=os.environ.get("DATA") or "data", help="default: $DATA, else ./data")
     parser.add_argument("--folder", default="", help="DATASET.FOLDER, for the dataset `folder`")

@@ -6,7 +6,6 @@
 Everything on it comes from result.json, predictions.csv and config.yaml of the finished runs.
 """
 
-import argparse
 import base64
 import hashlib
 import io
@@ -163,11 +162,7 @@ def write(text: str, path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("report", __doc__)
     add = parser.add_argument
     add("output", metavar="OUTPUT", type=Path, help="the folder of the runs")
     add("--out", type=Path, help="the page to write (default: OUTPUT/report.html)")

@@ -30,11 +30,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         script, rest = "train", [*DEMO, *rest]
     positionals, description = ABOUT[script]
     parser = cli.Parser(
-        prog=f"upt-clip {script}",
-        description=f"{description} DRY_RUN=1 prints the commands and runs nothing.",
+        script,
+        f"{description} DRY_RUN=1 prints the commands and runs nothing.",
         usage=f"%(prog)s {positionals}{' ' if positionals else ''}[options] [KEY VALUE ...]",
         epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
         f"Data sets: {', '.join(config_files.dataset_names())}, or a folder of pictures below --root.",
+        formatter_class=argparse.HelpFormatter,
     )
     add = parser.add_argument
     parser.set_defaults(script=script, protocol=script, datasets=[], shots=[])

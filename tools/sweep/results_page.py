@@ -11,7 +11,6 @@ A command of scripts/upt is run first, as far as its runs are not done (--no-run
 its table. `upt-clip NAME ...` gives what it prints.
 """
 
-import argparse
 import re
 import shlex
 import subprocess
@@ -64,13 +63,14 @@ def _printed(command: str, words: list[str]) -> str:
 
 
 def main() -> None:
-    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser("", __doc__, prog="python -m upt_clip.tools.sweep.results_page")
     parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="Markdown files, which are rewritten")
     parser.add_argument("--no-run", action="store_true", help="fill in what is there and run nothing")
-    parser.add_argument("--workers", default="1", help="runs at a time on a CPU")
+    parser.add_argument("--workers", default="", help="runs at a time on a CPU (default: what suits it)")
     parser.add_argument("--gpus", default="", help="GPUs, e.g. 0,1,2,3: a run at a time on each")
     args = parser.parse_args()
-    options = ["--workers", args.workers, *(["--gpus", args.gpus] if args.gpus else [])]
+    chosen = {"--workers": args.workers, "--gpus": args.gpus}
+    options = [word for pair in chosen.items() if pair[1] for word in pair]
     for page in args.pages:
         text = fill(page.read_text(), lambda command: made_by(command, options, run=not args.no_run))
         page.write_text(text)

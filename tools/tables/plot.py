@@ -5,7 +5,6 @@
 Colours are Okabe and Ito's, which colour-blind eyes tell apart; markers and lines differ, too, for grey print.
 """
 
-import argparse
 import math
 import re
 from itertools import groupby
@@ -176,11 +175,7 @@ def save(made: dict[str, Figure], folder: Path, formats: list[str]) -> list[Path
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip plot",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("plot", __doc__)
     add = parser.add_argument
     add("output", metavar="OUTPUT", help="the folder of the runs")
     add("--out", default="", help="where the pictures go (default: OUTPUT/pictures)")

@@ -5,7 +5,6 @@ upt-clip table base2new output --format latex          and ablation
 upt-clip table few_shot output --compare               with the published numbers and their trust marks
 """
 
-import argparse
 import csv
 import io
 from itertools import groupby
@@ -160,11 +159,7 @@ def _csv(protocol: str, found: list[Entry], compare: bool, h: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip table",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("table", __doc__)
     add = parser.add_argument
     add("protocol", metavar="PROTOCOL", help=", ".join(cells.PROTOCOLS))
     add("output", metavar="OUTPUT", help="the folder of the runs")

@@ -17,7 +17,6 @@ The gain is the mean test accuracy over seeds minus zero-shot CLIP's, in points,
 DATASET:base means the base classes, with the gains from the base-to-new runs. r is Pearson's, p its two-sided test.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -125,11 +124,7 @@ def _once(items: list, limit: int) -> list:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip variance",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("variance", __doc__)
     add = parser.add_argument
     add("datasets", metavar="DATASET", nargs="+", help="e.g. emoji, emoji:base, oxford_pets")
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")

@@ -9,7 +9,6 @@ goes to CLS and the prompts. Colours are Matplotlib's cividis, which colour-blin
 CLS is computed, so that is where CLS alone is shown; the default is the layer before it.
 """
 
-import argparse
 import math
 from functools import partial
 from pathlib import Path
@@ -123,11 +122,7 @@ def draw(names: list[str], pictures: Tensor, weights: Tensor, n_patches: int, ti
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status."""
-    parser = cli.Parser(
-        prog="upt-clip attention",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("attention", __doc__)
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="files, folders, or - for paths on stdin")
     parser.add_argument("--out", default="", metavar="DIR", help="where the pictures go (default: RUN/attention)")

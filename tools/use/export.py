@@ -11,7 +11,6 @@ classes.json    class names, how pictures are made ready, how features become pr
 Both are read back and compared with the model; what differs by more than 1e-4 is not written.
 """
 
-import argparse
 import importlib.util
 import inspect
 import warnings
@@ -174,11 +173,7 @@ def check(model: trainers.Predictor, format: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("export", __doc__)
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
     parser.add_argument("--out", default="", metavar="DIR", help="where the files go (default: RUN/export)")
     parser.add_argument("--format", default="torchscript", choices=FORMATS, help="default: torchscript")

@@ -8,7 +8,6 @@ word is shown as "pre…". Prompts of deeper layers (DEPTH_TEXT over 1) stand am
 words; they are left out.
 """
 
-import argparse
 import json
 
 import torch
@@ -90,11 +89,7 @@ def render(found: list[dict]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = cli.Parser(
-        prog="upt-clip words",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("words", __doc__)
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
     parser.add_argument("--top", type=int, default=5, help="how many words for each prompt (default: 5)")
     parser.add_argument("--image", default="", help="the picture, for prompts that depend on it (CoCoOp)")

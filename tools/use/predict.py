@@ -128,11 +128,7 @@ def show(path: str, found: list[dict], as_json: bool) -> str:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(
-        prog="upt-clip predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("predict", __doc__)
     add = parser.add_argument
     add("run", metavar="RUN", help="the run's output directory, or its prompts.safetensors")
     add("pictures", nargs="+", metavar="PICTURE", help="files, folders, or - for paths on stdin")

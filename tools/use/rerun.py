@@ -140,11 +140,7 @@ def rerun(result: dict, output: Path) -> dict:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(
-        prog="upt-clip rerun",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.Parser("rerun", __doc__)
     parser.add_argument("result", type=Path, metavar="RUN", help="a run's directory, or its result.json")
     parser.add_argument("--output-dir", type=Path, help="keep the new run there (default: it is deleted)")
     return parser.parse_args(argv)
