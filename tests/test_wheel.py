@@ -15,6 +15,7 @@ import pytest
 import upt_clip
 from tests.trees import make_folder
 
+pytest.importorskip("setuptools", minversion="77.0.3", reason="pyproject.toml builds with setuptools 77 or newer")
 ROOT = Path(__file__).parents[1]
 LARGEST_MB = 40
 TRACKED = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
