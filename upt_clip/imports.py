@@ -6,7 +6,8 @@
 * OpenAI's `clip`, and torch.compile of PyTorch 2.1, take one module from `pkg_resources`, which setuptools 82 no longer
   has.
 
-* PyTorch 2.1 warns of itself whenever it reads a checkpoint, which no user can do anything about.
+* PyTorch 2.1 warns of itself whenever it reads a checkpoint, and newer ones whenever they read OpenAI's, which are
+  TorchScript: no user can do anything about that.
 
 `dassl_compat` repairs what Dassl.pytorch does wrong afterwards. This module is light: it imports neither of them.
 """
@@ -108,7 +109,8 @@ def prepare(toolbox: Path) -> None:
         toolbox: the folder of the `dassl` that is taken where there is no other.
     """
     sys.meta_path.insert(0, _Finder(toolbox))
-    warnings.filterwarnings("ignore", "TypedStorage is deprecated", module="torch")
+    for message in ("TypedStorage is deprecated", "`torch.jit.load` is deprecated"):
+        warnings.filterwarnings("ignore", message, module="torch")
     if "dassl" in sys.modules:
         _repair()
 

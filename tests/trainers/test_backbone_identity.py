@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -46,6 +48,16 @@ def test_it_is_computed_once_a_file_and_anew_for_another_file_of_that_name(tmp_p
     os.utime(name, ns=(about.st_atime_ns, about.st_mtime_ns))  # as `cp -p` does
     assert os.stat(name).st_size == about.st_size
     assert weights_sha256(load_clip(name)) != first and len(computed) == 2
+
+
+def test_reading_a_backbone_is_silent(tmp_path):
+    """OpenAI's are TorchScript archives."""
+    example = torch.randn(1, 3, 32, 32), torch.zeros(1, 77, dtype=torch.long)
+    torch.jit.save(torch.jit.trace(random_clip(), example, check_trace=False), str(tmp_path / "jit.pt"))
+    for name in ("jit.pt", saved(tmp_path / "plain.pt")):
+        code = f"from upt_clip.trainers.core.clip.loader import load_clip; load_clip({str(tmp_path / name)!r})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path, monkeypatch):
