@@ -36,6 +36,7 @@ class FewShotDataset(DatasetBase):
     images = ""  # below dataset_dir; the paths of the split are relative to it
     split_file = ""  # below dataset_dir; empty: make_split gives the official split
     homepage = ""
+    published_names: Path | None = None  # the project's copy of the list of class names, where the set has one
     indexed = False  # make_split lists the pictures on disk, so that they need not be looked for again
     val_is_test = False
     test_only = False

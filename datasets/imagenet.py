@@ -10,12 +10,15 @@ from .split import Item, Split
 from .text import read_lines
 from .tree import index_images, list_images
 
+PUBLISHED_NAMES = Path(__file__).with_name("imagenet_classnames.txt")  # CLIP's; docs/DATASETS.md says where from
+
 
 @DATASET_REGISTRY.register()
 class ImageNet(FewShotDataset):
     dataset_dir = "imagenet"
     images = "images"
     homepage = "https://www.image-net.org"
+    published_names = PUBLISHED_NAMES
     indexed = True
     val_is_test = True
 
@@ -37,8 +40,12 @@ class ImageNet(FewShotDataset):
 
 
 def read_classnames(folder: Path) -> dict[str, str]:
-    """WordNet id -> class name, from `classnames.txt`, in the order of its lines."""
-    rows = (line.partition(" ") for line in read_lines(folder / "classnames.txt"))
+    """WordNet id -> class name, from the folder's `classnames.txt` or else CLIP's list, in the order of its lines."""
+    path = folder / "classnames.txt"
+    if not path.is_file():
+        print(f"No classnames.txt in {folder}: the project's copy of CLIP's names is used")
+        path = PUBLISHED_NAMES
+    rows = (line.partition(" ") for line in read_lines(path))
     return {wnid: name for wnid, _, name in rows}
 
 

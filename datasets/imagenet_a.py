@@ -3,7 +3,7 @@
 from dassl.data.datasets import DATASET_REGISTRY
 
 from .few_shot import ShiftedDataset
-from .imagenet import read_classnames, wnid_items
+from .imagenet import PUBLISHED_NAMES, read_classnames, wnid_items
 from .split import Split
 
 
@@ -12,6 +12,7 @@ class ImageNetA(ShiftedDataset):
     dataset_dir = "imagenet-adversarial"
     images = "imagenet-a"
     homepage = "https://github.com/hendrycks/natural-adv-examples"
+    published_names = PUBLISHED_NAMES
     indexed = True
 
     @classmethod

@@ -3,7 +3,7 @@
 from dassl.data.datasets import DATASET_REGISTRY
 
 from .few_shot import ShiftedDataset
-from .imagenet import read_classnames, wnid_items
+from .imagenet import PUBLISHED_NAMES, read_classnames, wnid_items
 from .split import Split
 
 
@@ -12,6 +12,7 @@ class ImageNetR(ShiftedDataset):
     dataset_dir = "imagenet-rendition"
     images = "imagenet-r"
     homepage = "https://github.com/hendrycks/imagenet-r"
+    published_names = PUBLISHED_NAMES
     indexed = True
 
     @classmethod

@@ -3,7 +3,7 @@
 from dassl.data.datasets import DATASET_REGISTRY
 
 from .few_shot import ShiftedDataset
-from .imagenet import read_classnames
+from .imagenet import PUBLISHED_NAMES, read_classnames
 from .split import Item, Split
 from .tree import index_images
 
@@ -13,6 +13,7 @@ class ImageNetV2(ShiftedDataset):
     dataset_dir = "imagenetv2"
     images = "imagenetv2-matched-frequency-format-val"
     homepage = "https://github.com/modestyachts/ImageNetV2"
+    published_names = PUBLISHED_NAMES
     indexed = True
 
     @classmethod

@@ -29,7 +29,9 @@ from upt_clip import __main__, load
 def run(*words):
     print("$", *words, flush=True)
     assert __main__.main(list(words)) == 0, words
-run("train", "photos", "--shots", "2", "--cfg", "pocket", "--seeds", "1", "--root", ".", "OPTIM.MAX_EPOCH", "2")
+run("train", "photos", "--shots", "2", "--cfg", "pocket", "--seeds", "1", "OPTIM.MAX_EPOCH", "2")
+run("test", "{RUN}")
+run("test", "{RUN}", "--data", str(Path("photos").absolute()), "--output", "tested")
 run("table", "few_shot", "output", "--seeds", "1")
 run("plot", "output", "--out", "plots", "--seeds", "1")
 run("report", "output", "--seeds", "1")
@@ -37,7 +39,7 @@ run("rerun", "{RUN}")
 run("words", "{RUN}", "--top", "1")
 run("attention", "{RUN}", "photos/train/cat/00.jpg")
 run("export", "{RUN}")
-run("data", "check", "folder", "--folder", "photos", "--root", ".")
+run("data", "check", "photos")
 run("data", "list")
 run("demo", "--seeds", "1", "--trainer", "CoOp", "--output", "demo", "OPTIM.MAX_EPOCH", "1")
 sys.argv = ["-c"]

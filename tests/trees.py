@@ -4,8 +4,10 @@ Every maker takes the data root, the number of classes and of pictures a class, 
 `split_file=False` leaves CoOp's split file out, where the set has one.
 """
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +33,32 @@ def write_picture(path: Path, label: int = 0):
 def write_lines(path: Path, lines):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def contents(folder: Path) -> dict[Path, tuple]:
+    """Each file and folder with its content and the time of its last change; a folder's changes with what it holds."""
+    paths = [folder, *sorted(folder.rglob("*"))]
+    return {path: (path.is_file() and path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+@contextlib.contextmanager
+def only_read(*folders: Path) -> Iterator[None]:
+    """Nobody may write into the folders within the block, and all in them must be as before after it.
+
+    The superuser may, whatever the permissions; the comparison holds for him, too.
+    """
+    before = [contents(folder) for folder in folders]
+    modes = {path: path.stat().st_mode for folder in folders for path in contents(folder)}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    try:
+        yield
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+    for folder, there in zip(folders, before, strict=True):
+        now = contents(folder)
+        assert now == there, [str(path) for path in now.keys() | there.keys() if now.get(path) != there.get(path)]
 
 
 def write_split(path: Path, per_class: dict):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -10,6 +11,7 @@ from .messages import one_line
 
 USER_ERROR = 2  # the exit status that says: you must change something
 DEBUG_HINT = " (--debug shows where)"  # behind errors of train.py, which has that option
+KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +26,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; -h lists all options")
+
+
+def config_keys(words: list[str]) -> tuple[list[str], list[str]]:
+    """The other words, and the config keys with their values, which an option with several words must not swallow."""
+    rest: list[str] = []
+    pairs: list[str] = []
+    while words:
+        n = 2 if KEY.fullmatch(words[0]) else 1
+        (pairs if n == 2 else rest).extend(words[:n])
+        words = words[n:]
+    return rest, pairs
 
 
 def run(main: Callable[[], int | None], stopped: str = "Stopped") -> NoReturn:

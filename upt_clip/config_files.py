@@ -79,17 +79,6 @@ def dataset_names() -> list[str]:
     return sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
 
 
-def check_dataset(dataset: str, root: str) -> None:
-    """Raises ValueError unless `dataset` has a YAML or is a folder of pictures below the data root."""
-    if dataset_file(dataset).is_file() or (Path(root).expanduser() / dataset).is_dir():
-        return
-    near = difflib.get_close_matches(dataset, dataset_names(), n=1)
-    raise ValueError(
-        f'unknown data set "{dataset}"{f" (did you mean {near[0]}?)" if near else ""}: use one of '
-        f"{', '.join(dataset_names())}, or a folder of pictures below {root} (--root)"
-    )
-
-
 def config_file(trainer: str, cfg: str) -> Path:
     """Path of configs/trainers/TRAINER/CFG.yaml.
 
@@ -101,11 +90,10 @@ def config_file(trainer: str, cfg: str) -> Path:
         near = difflib.get_close_matches(trainer.lower(), [t.lower() for t in trainers], n=1)
         hint = f" (did you mean {next(t for t in trainers if t.lower() == near[0])}?)" if near else ""
         raise ValueError(f'unknown trainer "{trainer}"{hint}: use one of {", ".join(trainers)}')
-    path = CONFIGS / "trainers" / trainer / f"{cfg}.yaml"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise ValueError(f'{trainer} has no config "{cfg}": use --cfg with one of {there}')
-    return path
+    there = {path.stem: path for path in sorted((CONFIGS / "trainers" / trainer).glob("*.yaml"))}
+    if cfg not in there:
+        raise ValueError(f'{trainer} has no config "{cfg}": use --cfg with one of {", ".join(there)}')
+    return there[cfg]
 
 
 def backbone(cfg: str) -> str:
@@ -120,7 +108,8 @@ def choose_cfg(trainer: str, cfg: str, dataset: str) -> str:
     Nothing: the default one for the embedded pictures (pocket), or else for the paper's backbone (ViT-B/16). The name
     of a backbone: the default one for that. Anything else is the config's own name.
     """
-    cfg = cfg or ("pocket" if dataset.startswith("emoji") else "vit_b16")
+    embedded = dataset.startswith("emoji") and dataset in dataset_names()
+    cfg = cfg or ("pocket" if embedded else "vit_b16")
     folder = CONFIGS / "trainers" / trainer
     if (folder / f"{cfg}.yaml").is_file() or cfg != backbone(cfg):
         return cfg

@@ -22,7 +22,7 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 from joblib import cpu_count
 from yacs.config import CfgNode
 
-from upt_clip import cache, config_files, datasets, distributed, locks, trainers
+from upt_clip import cache, config_files, data_words, datasets, distributed, locks, trainers
 from upt_clip.cli import DEBUG_HINT, Parser, status
 from upt_clip.messages import did_you_mean, one_line
 from upt_clip.trainers.core.runs.config_check import check_config, leaves
@@ -126,6 +126,9 @@ def _check(cfg: CfgNode) -> None:
     if not cfg.MODEL.BACKBONE.NAME:
         raise ValueError("no backbone: give --config-file (configs/trainers/...) or --backbone ViT-B/16")
     check_config(cfg)
+    folder = getattr(DATASET_REGISTRY.get(cfg.DATASET.NAME), "folder", None)  # a data set of somebody else may not say
+    if cfg.OUTPUT_DIR and folder:
+        data_words.check_apart(cfg.OUTPUT_DIR, folder(cfg))
 
 
 def without_effect(cfg: CfgNode) -> list[str]:

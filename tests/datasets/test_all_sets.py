@@ -104,8 +104,6 @@ def test_a_missing_folder_is_an_error_that_names_it(name, tmp_path, build):
         ("FGVCAircraft", "images_variant_val.txt"),
         ("SUN397", "ClassName.txt"),
         ("UCF101", "ucfTrainTestlist/trainlist01.txt"),
-        ("ImageNet", "classnames.txt"),
-        ("ImageNetV2", "classnames.txt"),
     ],
 )
 def test_a_missing_annotation_file_is_named(name, file, tmp_path, build):

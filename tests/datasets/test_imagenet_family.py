@@ -46,6 +46,17 @@ def test_two_classes_may_share_a_name(tmp_path, build):
     assert build("ImageNetSketch", tmp_path).classnames[2:] == ["great white shark"] * 2
 
 
+@pytest.mark.parametrize("name", ["ImageNet", "ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR"])
+def test_without_a_list_of_names_clips_own_is_used_which_is_said(name, tmp_path, build, capsys):
+    folder = MAKERS[name](tmp_path)
+    with_list = build(name, tmp_path)
+    assert "No classnames.txt" not in capsys.readouterr().out
+    (folder / "classnames.txt").unlink()
+    without = build(name, tmp_path)
+    assert f"No classnames.txt in {folder}: the project's copy of CLIP's names is used" in capsys.readouterr().out
+    assert without.classnames == with_list.classnames and without.lab2cname == with_list.lab2cname
+
+
 def test_a_folder_without_a_name(tmp_path, build):
     folder = make_imagenet_a(tmp_path)
     write_picture(folder / "imagenet-a" / "n99999999" / "a.jpg")

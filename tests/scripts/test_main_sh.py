@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.trees import make_folder, make_oxford_pets
+from tests.trees import make_folder, make_oxford_pets, only_read
+from upt_clip.__main__ import main as upt_clip
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -31,11 +33,12 @@ def main_sh(*arguments, **kwargs) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("data")
     make_oxford_pets(root, 3, 8)
     make_folder(root, "my photos")
-    return root
+    with only_read(root):
+        yield root
 
 
 def test_oxford_pets_runs_for_every_trainer_from_any_folder(data, tiny_clip_file, tmp_path):
@@ -58,6 +61,33 @@ def test_a_folder_of_photos_needs_no_yaml(data, tiny_clip_file, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("UPT"))
     assert " 2 " in row and "±" in row
+
+
+def test_photos_anywhere_are_only_read_and_their_runs_are_told_apart(tmp_path, capsys, monkeypatch):
+    """Two folders of one name, by an absolute and by a relative path, and what is made of their runs."""
+    monkeypatch.chdir(tmp_path)
+    folders = [make_folder(tmp_path / place, "photos", parts=("",)) for place in ("here", "there")]
+    (tmp_path / "work").mkdir()
+    options = ["2", "--cfg", "pocket", "--seeds", "1", "--output", tmp_path / "runs", "OPTIM.MAX_EPOCH", "1"]
+    with only_read(*folders):
+        for word in (folders[0], "../there/photos/"):
+            done = main_sh(word, *options, cwd=tmp_path / "work")
+            assert done.returncode == 0, done.stdout + done.stderr
+        again = main_sh("../here/photos", *options, cwd=tmp_path / "work")
+        assert "2 runs planned: 2 done, 0 to do" in again.stdout
+        found = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("result.json")}
+        names = {result["image_dir"]: path for path, result in found.items() if result["trainer"] == "UPT"}
+        one, other = (names[str(folder)].relative_to(tmp_path / "runs").parts[0] for folder in folders)
+        assert one == "photos" and re.fullmatch(r"photos-[0-9a-f]{8}", other) and len(found) == 4
+        assert upt_clip(["table", "few_shot", "runs", "--seeds", "1"]) == 0
+        rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " UPT " in line]
+        assert rows == [one, other, "average"]
+        assert upt_clip(["plot", "runs", "--out", "plots", "--seeds", "1"]) == 0
+        assert upt_clip(["report", "runs", "--seeds", "1"]) == 0
+        page = (tmp_path / "runs/report.html").read_text()
+        assert other in page and "data:image/" in page  # pictures of the photos, too
+        for run in names.values():
+            assert upt_clip(["test", str(run)]) == 0
 
 
 def test_dry_run_prints_commands_that_are_the_papers_protocol(tmp_path):

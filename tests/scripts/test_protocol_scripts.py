@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,13 @@ def results(folder) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("data")
     trees.make_oxford_pets(root, 5, 8)
     for name in ("imagenet", *SHIFTS):
         getattr(trees, f"make_{name}")(root)
-    return root
+    with trees.only_read(root):
+        yield root
 
 
 def test_base2new_trains_on_base_and_tests_both_halves_from_any_folder(data, tiny_clip_file, tmp_path):

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, put_in_place  # noqa: F401
 from upt_clip import trainers
-from upt_clip.tools.use import attention, export, nearest_words, predict
+from upt_clip.tools.use import attention, export, nearest_words, predict, test
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,7 +118,7 @@ def test_the_documents_commands(finished, tmp_path, monkeypatch, capsys):  # noq
     (tmp_path / "few").mkdir()
     Image.new("RGB", (20, 30)).save(tmp_path / "few/a.webp")
     commands = re.findall(r"^upt-clip (\w+) (.*)$", text, re.MULTILINE)
-    tools = {"predict": predict, "words": nearest_words, "attention": attention, "export": export}
+    tools = {"predict": predict, "words": nearest_words, "attention": attention, "export": export, "test": test}
     assert {name for name, _ in commands} == set(tools)
     for name, arguments in commands:
         # the folder of all pictures is a long way for a test

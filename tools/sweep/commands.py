@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from tabulate import tabulate
 
-from upt_clip import config_files, messages
+from upt_clip import HOME, config_files, data_words, messages
 from upt_clip.config_files import ZERO_SHOT
 from upt_clip.tools.sweep import launch, protocols, slurm
 from upt_clip.tools.sweep.launch import Failure
@@ -78,13 +78,34 @@ def choose_trainers(protocol: str, cfg: str, datasets: list[str]) -> list[str]:
 
 def planned(args: argparse.Namespace) -> list[Run]:
     """The runs that a command line asks for; what it leaves open is chosen here."""
-    datasets = args.datasets or choose_datasets(args.protocol, args.root)
+    named: dict[str, str] = {}  # what runs are named by, and what it stands for
+    for dataset in dict.fromkeys(args.datasets or choose_datasets(args.protocol, args.root)):
+        named[data_words.run_name(dataset, args.root, args.output, named)] = dataset
+    datasets, names = list(named), config_files.dataset_names()
+    folders = {name: dataset for name, dataset in named.items() if dataset not in names}
     trainers = args.trainers or (
         ["UPT"] if args.script == "train" else choose_trainers(args.protocol, args.cfg, datasets)
     )
     shots = args.shots or ([1, 2, 4, 8, 16] if args.protocol == "few_shot" else [16])
-    asked = Asked(trainers, args.output, args.root, tuple(shots), tuple(args.seeds), args.cfg, tuple(args.opts))
-    return protocols.PROTOCOLS[args.protocol](datasets, asked)
+    asked = Asked(
+        trainers, args.output, args.root, tuple(shots), tuple(args.seeds), args.cfg, tuple(args.opts), folders
+    )
+    runs = protocols.PROTOCOLS[args.protocol](datasets, asked)
+    _check_apart(args, runs)
+    return runs
+
+
+def _check_apart(args: argparse.Namespace, runs: list[Run]) -> None:
+    """Raises ValueError if a run would be written into its data, before the planner makes its directory."""
+    for run in runs:
+        if run.folder:
+            data_words.check_apart(run.directory, Path(run.root) / run.folder)
+    near = any(args.output.is_relative_to(place) for place in (args.root, HOME / "assets"))
+    if near or {"DATASET.ROOT", "DATASET.FOLDER"} & set(args.opts[::2]):
+        from upt_clip import train  # late, since it imports torch, which takes seconds
+
+        for run in runs:
+            train.setup_cfg(train.parse_args(run.arguments()))
 
 
 def table(runs: list[Run], style: str = "simple") -> str:
@@ -119,6 +140,8 @@ def summary(args: argparse.Namespace, runs: list[Run], fmt: str = "text") -> str
 
 def run_all(args: argparse.Namespace, runs: list[Run]) -> list[Failure]:
     """Runs what is not done yet, where the options say; returns what failed."""
+    for name, dataset in {run.dataset: run.folder for run in runs if run.folder}.items():
+        data_words.claim_name(dataset, args.root, args.output, name)
     if args.launcher == "local":
         return launch.run_all(runs, launch.slots(args.workers or launch.fitting_workers(runs), args.gpus), args.verbose)
     return slurm.run_all(runs, args.output, args.slurm, "slurm" if args.launcher == "slurm" else "local")

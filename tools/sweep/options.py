@@ -2,18 +2,15 @@
 
 import argparse
 import os
-import re
-from pathlib import Path
 from typing import Any
 
-from upt_clip import cache, cli, config_files
+from upt_clip import cache, cli, config_files, data_words
 from upt_clip.tools.sweep.protocols import PROTOCOLS
 
-KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
 DEMO = ("emoji", "16", "--trainer", "CoOp VPT UPT")
 ABOUT = {
     "train": ("DATASET|PHOTOS [SHOTS]", "Few-shot runs of one data set, zero-shot CLIP beside them, and their table."),
-    "base2new": ("DATASET", "Trains on the first half of the classes, tests on both halves, and prints the table."),
+    "base2new": ("DATASET|PHOTOS", "Trains on half of the classes, tests on both halves, and prints the table."),
     "domain_generalization": ("", "Trains on the source, tests on its shifted versions, and prints the table."),
     "cross_dataset": ("", "Trains on the source, tests on the other data sets, and prints the table."),
     "reproduce": (
@@ -34,7 +31,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         f"{description} DRY_RUN=1 prints the commands and runs nothing.",
         usage=f"%(prog)s {positionals}{' ' if positionals else ''}[options] [KEY VALUE ...]",
         epilog="KEY VALUE are config keys, e.g. TRAINER.UPT.MIXER joint. "
-        f"Data sets: {', '.join(config_files.dataset_names())}, or a folder of pictures below --root.",
+        f"Data sets: {', '.join(config_files.dataset_names())}; "
+        "PHOTOS is a folder of pictures, by its path or its name below --root, with a folder for each class.",
         formatter_class=argparse.HelpFormatter,
     )
     add = parser.add_argument
@@ -43,7 +41,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         parser.set_defaults(protocol="few_shot")
     if script in ("train", "base2new"):
         several: dict[str, Any] = {}  # one quoted word, since positional words may follow
-        add("datasets", metavar="DATASET", nargs=1, help="a data set such as emoji (needs no download) or oxford_pets")
+        add("datasets", metavar="DATASET", nargs=1, help="e.g. emoji (needs no download), oxford_pets, ~/photos")
     else:
         several = {"nargs": "+"}
     if script == "train":
@@ -65,14 +63,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of its jobs, e.g. partition=gpu timeout_min=120")
     add("--no-cache", action="store_true", help="take nothing from the cache and leave nothing in it")
     add("--verbose", action="store_true", help="print what the runs print, which is also in their log.txt")
-    words, opts = _config_keys(rest)
+    words, opts = cli.config_keys(rest)
     args, others = parser.parse_known_args(words)
     if unknown := [word for word in others if word.startswith("-")]:
         parser.error(f"unknown option {unknown[0]}; -h lists all")
     args.opts = [*others, *opts]
     args.trainers = _words(args.trainers)
-    if script not in ("train", "base2new"):  # there, one folder of pictures, whose name may have a blank
-        args.datasets = _words(args.datasets)
     args.seeds = _numbers(args.seeds, "--seeds")
     args.shots = _numbers(getattr(args, "number", None) or args.shots, "SHOTS")
     if script == "train":
@@ -86,20 +82,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         raise ValueError("--gpus runs one run a GPU at a time: leave --workers out")
     if args.launcher != "local" and (args.gpus or (args.workers or 1) > 1):
         raise ValueError("--workers and --gpus are for this machine: with --launcher slurm use --slurm gpus_per_node=1")
-    args.root = str(_absolute(args.root or os.environ.get("DATA", "") or "data"))
-    args.output = _absolute(args.output)
+    args.root = str(data_words.absolute(args.root or os.environ.get("DATA", "") or "data"))
+    args.output = data_words.absolute(args.output)
+    if script not in ("train", "base2new"):  # there, one folder of pictures, whose name may have a blank
+        args.datasets = [word for one in args.datasets for word in ([one] if os.path.isdir(one) else _words(one))]
+    args.datasets = [data_words.find(word, args.root) for word in args.datasets]
     return args
-
-
-def _config_keys(words: list[str]) -> tuple[list[str], list[str]]:
-    """Splits config keys and their values off, so that an option with several words does not swallow them."""
-    rest: list[str] = []
-    pairs: list[str] = []
-    while words:
-        n = 2 if KEY.fullmatch(words[0]) else 1
-        (pairs if n == 2 else rest).extend(words[:n])
-        words = words[n:]
-    return rest, pairs
 
 
 def _words(values: str | list[str] | None) -> list[str]:
@@ -112,7 +100,3 @@ def _numbers(values: str | list[str] | None, option: str) -> list[int]:
         return [int(word) for word in _words(values)]
     except ValueError:
         raise ValueError(f'{option} is "{" ".join(_words(values))}", give whole numbers like "1 2 3"') from None
-
-
-def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()

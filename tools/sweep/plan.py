@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from upt_clip import cache, messages
-from upt_clip.config_files import config_file, dataset_file
+from upt_clip import cache, data_words, messages
+from upt_clip.config_files import config_file
 
 # CoCoOp's authors train 10 epochs whatever the data and shots, and a linear probe has none: their configs say it all.
 FIXED_SCHEDULE = ("CoCoOp", "LinearProbe")
@@ -19,8 +19,9 @@ FIXED_SCHEDULE = ("CoCoOp", "LinearProbe")
 class Run:
     """One run of train.py, which fills `directory`.
 
-    `shots` is None for zero-shot CLIP, which draws and trains nothing, and `epochs` is None where the config's own
-    number is taken. A run with a `source` trains nothing: it tests the prompts of that run.
+    `dataset` is what its directories are named by, and `folder` the DATASET.FOLDER of a user's own pictures. `shots` is
+    None for zero-shot CLIP, which draws and trains nothing, and `epochs` is None where the config's own number is
+    taken. A run with a `source` trains nothing: it tests the prompts of that run.
     """
 
     directory: Path
@@ -33,6 +34,7 @@ class Run:
     epochs: int | None = None
     classes: str = "all"
     opts: list[str] = field(default_factory=list)
+    folder: str = ""
     source: "Run | None" = None
 
     @property
@@ -45,13 +47,9 @@ class Run:
 
     def arguments(self) -> list[str]:
         """What follows `upt-clip run` or `train.py` on the command line."""
+        data, keys = data_words.arguments(self.folder or self.dataset)
         options = ["--root", self.root, "--seed", str(self.seed), "--trainer", self.trainer]
-        keys: list[str] = []
-        if dataset_file(self.dataset).is_file():
-            options += ["--dataset-config-file", _from_here(dataset_file(self.dataset))]
-        else:
-            keys += ["DATASET.NAME", "FolderDataset", "DATASET.FOLDER", self.dataset]
-        options += ["--config-file", _from_here(config_file(self.trainer, self.cfg))]
+        options += map(_from_here, [*data, "--config-file", str(config_file(self.trainer, self.cfg))])
         options += ["--output-dir", str(self.directory)]
         options += ["--eval-only", "--model-dir", str(self.source.directory)] if self.source else []
         options += ["--no-cache"] if cache.is_off() else []
@@ -66,9 +64,9 @@ class Run:
         return shlex.join(["python", "-m", "upt_clip", "run", *self.arguments()])
 
 
-def _from_here(path: Path) -> str:
-    """The path as short as it can be told in the working directory."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+def _from_here(word: str) -> str:
+    """A path as short as it can be told in the working directory; other words stay."""
+    return str(Path(word).relative_to(Path.cwd())) if Path(word).is_relative_to(Path.cwd()) else word
 
 
 def epochs(trainer: str, cfg: str, dataset: str, shots: int) -> int | None:

@@ -1,7 +1,7 @@
 """Which runs a protocol needs, and where each of them goes: CoOp's output layout."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -19,7 +19,10 @@ LAYERS = {"pocket": (3, 4), "vit_b16": (12, 12), "vit_b32": (12, 12), "vit_l14":
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user chose for a protocol, beside the data sets. `cfg` "" stands for each trainer's default config."""
+    """What the user chose for a protocol, beside the data sets. `cfg` "" stands for each trainer's default config.
+
+    `folders` has the DATASET.FOLDER of those data sets that are folders of the user's own pictures.
+    """
 
     trainers: list[str]
     output: Path
@@ -28,11 +31,10 @@ class Asked:
     seeds: tuple[int, ...] = (1, 2, 3)
     cfg: str = ""
     opts: tuple[str, ...] = ()
+    folders: dict[str, str] = field(default_factory=dict)
 
-    def check(self, datasets: Iterable[str]) -> None:
-        """Raises ValueError for an unknown data set, shots or seeds that cannot be, or a config key without a value."""
-        for dataset in datasets:
-            config_files.check_dataset(dataset, self.root)
+    def check(self) -> None:
+        """Raises ValueError for shots or seeds that cannot be, or a config key without a value."""
         if wrong := [n for n in self.shots if n < 1]:
             raise ValueError(f"SHOTS is {wrong[0]}, choose 1 or more (the paper: 1, 2, 4, 8, 16)")
         if not self.seeds or min(self.seeds) < 0:
@@ -43,7 +45,7 @@ class Asked:
 
 def few_shot(datasets: list[str], asked: Asked) -> list[Run]:
     """Zero-shot CLIP once, then each trainer with each number of shots and each seed, data set by data set."""
-    asked.check(datasets)
+    asked.check()
     runs = []
     for dataset in datasets:
         cfgs = _configs(asked, dataset)
@@ -60,7 +62,7 @@ def few_shot(datasets: list[str], asked: Asked) -> list[Run]:
 
 def base2new(datasets: list[str], asked: Asked) -> list[Run]:
     """Each trainer on the first half of the classes (base), its prompts tested on the other half (new)."""
-    asked.check(datasets)
+    asked.check()
     _needs_prompts("base2new", asked)
     runs = []
     for dataset in datasets:
@@ -119,7 +121,7 @@ PROTOCOLS: dict[str, Callable[[list[str], Asked], list[Run]]] = {
 
 
 def _transfer(protocol: str, sources: list[str], asked: Asked, targets: dict[str, tuple[str, ...]]) -> list[Run]:
-    asked.check(sources)
+    asked.check()
     runs = []
     for source in sources:
         if source not in targets:
@@ -156,7 +158,8 @@ def _zero_shot(asked: Asked, dataset: str, cfg: str, classes: str) -> Run:
         directory = asked.output / ZERO_SHOT / tail / dataset
     else:
         directory = asked.output / "base2new" / f"test_{classes}" / dataset / ZERO_SHOT / tail
-    return Run(directory, dataset, ZERO_SHOT, plain, asked.root, classes=classes, opts=opts)
+    folder = asked.folders.get(dataset, "")
+    return Run(directory, dataset, ZERO_SHOT, plain, asked.root, classes=classes, opts=opts, folder=folder)
 
 
 def _trained(asked: Asked, dataset: str, trainer: str, cfg: str, shots: int, seed: int, classes: str = "all") -> Run:
@@ -166,8 +169,8 @@ def _trained(asked: Asked, dataset: str, trainer: str, cfg: str, shots: int, see
     else:
         start = asked.output / "base2new" / f"train_{classes}" / dataset / f"shots_{shots}" / trainer / cfg
     directory = start.joinpath(*plan.variant(opts), f"seed{seed}")
-    n = plan.epochs(trainer, cfg, dataset, shots)
-    return Run(directory, dataset, trainer, cfg, asked.root, shots, seed, n, classes, opts)
+    n, folder = plan.epochs(trainer, cfg, dataset, shots), asked.folders.get(dataset, "")
+    return Run(directory, dataset, trainer, cfg, asked.root, shots, seed, n, classes, opts, folder)
 
 
 def _needs_prompts(protocol: str, asked: Asked) -> None:

@@ -28,7 +28,7 @@ import yaml
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from upt_clip import cli, config_files, messages
+from upt_clip import cli, config_files, data_words, messages
 from upt_clip.tools.tables import figure1, results
 from upt_clip.tools.tables.figure1 import Point
 
@@ -66,7 +66,9 @@ def config_of(backbone: str) -> str:
 
 
 def measure(name: str, backbone: str, root: str, sentences: bool = False, limit: int = 0) -> Point:
-    """The variances of DATASET or DATASET:base; `limit` > 0 takes the first so many pictures of a class.
+    """The variances of a data set or folder of pictures, or of its base classes, as in emoji:base.
+
+    `limit` > 0 takes the first so many pictures of a class.
 
     Raises:
         ValueError, FileNotFoundError: unknown data set or backbone, or its pictures are missing.
@@ -84,16 +86,12 @@ def measure(name: str, backbone: str, root: str, sentences: bool = False, limit:
     from upt_clip.trainers.zsclip import NoPrompts
 
     dataset, _, classes = name.partition(":")
-    config_files.check_dataset(dataset, root)
     if classes not in ("", "base"):
         raise ValueError(f'"{name}": what may follow the colon is base, since nothing is trained on other classes')
     config = config_files.config_file(config_files.ZERO_SHOT, config_of(backbone))
-    options = ["--root", root, "--trainer", config_files.ZERO_SHOT, "--config-file", str(config)]
-    opts = ["DATASET.NUM_SHOTS", "-1", "DATASET.SUBSAMPLE_CLASSES", classes or "all"]
-    if config_files.dataset_file(dataset).is_file():
-        options += ["--dataset-config-file", str(config_files.dataset_file(dataset))]
-    else:
-        opts += ["DATASET.NAME", "FolderDataset", "DATASET.FOLDER", dataset]
+    told, keys = data_words.arguments(data_words.find(dataset, root))
+    options = ["--root", root, "--trainer", config_files.ZERO_SHOT, "--config-file", str(config), *told]
+    opts = ["DATASET.NUM_SHOTS", "-1", "DATASET.SUBSAMPLE_CLASSES", classes or "all", *keys]
     cfg = train.setup_cfg(train.parse_args([*options, *opts]))
     with contextlib.redirect_stdout(io.StringIO()):  # Dassl's lists of what it loads
         data = build_dataset(cfg)
@@ -126,7 +124,7 @@ def _once(items: list, limit: int) -> list:
 def main(argv: list[str] | None = None) -> int:
     parser = cli.Parser("variance", __doc__)
     add = parser.add_argument
-    add("datasets", metavar="DATASET", nargs="+", help="e.g. emoji, emoji:base, oxford_pets")
+    add("datasets", metavar="DATASET", nargs="+", help="e.g. emoji, emoji:base, oxford_pets, ~/photos")
     add("--root", default="", help="folder of the data sets (default: $DATA, else ./data)")
     add("--backbone", default="pocket", help="pocket, ViT-B/16, ... (default: pocket)")
     add("--output", default="", help="the folder of the runs, for the gains (default: none)")
@@ -141,6 +139,9 @@ def main(argv: list[str] | None = None) -> int:
     stem, seeds = config_of(args.backbone), results.seeds(args.seeds)
     records = results.scan(args.output) if args.output else []  # first, since measuring takes long
     points = [measure(name, args.backbone, root, args.sentences, args.limit) for name in args.datasets]
+    for point in points:  # as their runs are named
+        dataset, colon, classes = point.name.partition(":")
+        point.name = data_words.run_name(data_words.find(dataset, root), root, Path(args.output)) + colon + classes
     missing = figure1.add_gains(points, records, stem, args.shots, seeds)
     shots = messages.shots_text(args.shots)
     print(f"Variances of normalised features, backbone {args.backbone}; gains at {shots} in points\n")

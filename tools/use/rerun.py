@@ -83,20 +83,19 @@ def defaults() -> CfgNode:
     return cfg
 
 
-def arguments(result: dict, config_file: Path, output: Path) -> list[str]:
-    """What follows `python train.py` to run it again; `config_file` gets the config that differs from the defaults."""
-    changed, unknown = changed_keys(result["config"], defaults())
+def config_arguments(config: dict, file: Path) -> list[str]:
+    """How train.py is told a whole config; `file` gets what differs from the defaults. Unknown keys are said."""
+    changed, unknown = changed_keys(config, defaults())
     if unknown:
         print(f"Note: unknown here and left out: {', '.join(unknown)}", file=sys.stderr)
-    config_file.write_text(yaml.safe_dump(changed), encoding="utf-8")
-    argv = [
-        "--config-file",
-        str(config_file),
-        "--output-dir",
-        str(output),
-        "--root",
-        result["config"]["DATASET"]["ROOT"],
-    ]
+    file.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    return ["--config-file", str(file)]
+
+
+def arguments(result: dict, config_file: Path, output: Path) -> list[str]:
+    """What follows `python train.py` to run it again."""
+    argv = config_arguments(result["config"], config_file)
+    argv += ["--output-dir", str(output), "--root", result["config"]["DATASET"]["ROOT"]]
     command = result["command"]
     if Path(command[0]).name != "train.py":  # made from Python: it trained as its config says
         return argv + ["--deterministic"] * result["deterministic"]
