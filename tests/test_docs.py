@@ -67,17 +67,20 @@ def parsing_only(monkeypatch, tmp_path):
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
     monkeypatch.setenv("DRY_RUN", "1")
     monkeypatch.chdir(tmp_path)
-    for folder in ("PHOTOS/cat", "PHOTOS/dog", "DATA/my_pictures/cat", "DATA/my_pictures/dog"):
-        Path(folder).mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(Path(folder) / "1.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("PHOTOS", "DATA/my_pictures", "my_pictures"):
+        for name in ("cat", "dog"):
+            (tmp_path / folder / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / folder / name / "1.png")
 
 
 def start(words: list[str], monkeypatch) -> None:
     """Starts a command of this project, or looks whether what it names is there."""
     match words:
-        case [variable, *rest] if re.match(r"[A-Z_]+=", variable):
+        case [variable, *rest] if re.match(r"[A-Za-z_]+=", variable):
             monkeypatch.setenv(*variable.split("=", 1))
-            start(rest, monkeypatch)
+            if rest:
+                start(rest, monkeypatch)
         case ["upt-clip", *rest] | ["python", "-m", "upt_clip", *rest]:
             assert __main__.main(rest) == 0
         case ["python", "train.py", *rest] | ["torchrun", _, "train.py", *rest]:
