@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.tools.test_export import HAS_PT2
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, put_in_place  # noqa: F401
 from upt_clip import trainers
@@ -123,5 +124,6 @@ def test_the_documents_commands(finished, tmp_path, monkeypatch, capsys):  # noq
     for name, arguments in commands:
         # the folder of all pictures is a long way for a test
         words = ["few" if word == "assets/emoji/noto" else word for word in shlex.split(arguments)]
+        words += [] if name != "export" or HAS_PT2 else ["--format", "torchscript"]
         assert tools[name].main(words) == 0, arguments
         assert capsys.readouterr().out

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from tests.trainers.test_trainers import VARIANTS
 from upt_clip import trainers
-from upt_clip.tools.use import export
 
 ROOT = Path(__file__).parents[2]
 
@@ -213,15 +212,12 @@ def test_damaged_and_foreign_files_are_refused(finished, tmp_path):
 def test_the_documents_python_examples(finished, tmp_path, monkeypatch):
     """The snippets of docs/USE.md, in their order, in a folder that looks like the checkout after `make demo`."""
     text = (ROOT / "docs/USE.md").read_text(encoding="utf-8")
-    use, exported = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    use = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     put_in_place(finished("UPT"), text, tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(use, names)
     assert names["probabilities"].shape == (2, 3) and names["text"].shape == (3, 32)
-    export.main([re.search(r"upt-clip export (\S+)\n", text)[1], "--classes", "cat,dog,tea pot"])
-    exec(exported.replace("48, 48", "32, 32"), names)
-    torch.testing.assert_close(names["probabilities"].sum(), torch.tensor(1.0))
 
 
 def put_in_place(run: Path, text: str, folder: Path) -> None:

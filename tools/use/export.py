@@ -1,7 +1,8 @@
 """Writes a trained run as files that need nothing of this project: class embeddings and an image encoder.
 
-    upt-clip export output/pets/seed1                        RUN/export/image_encoder.pt, for torch.jit.load
+    upt-clip export output/pets/seed1                        RUN/export/image_encoder.pt2, for torch.export.load
     upt-clip export output/pets/seed1 --format onnx --out web      web/image_encoder.onnx
+    upt-clip export output/pets/seed1 --format torchscript         RUN/export/image_encoder.pt, for torch.jit.load
 
 image_encoder   pictures (N, 3, height, width), as classes.json says they are made -> unit-length features (N, E); the
                 visual prompts are baked in, N is free, everything is fp32
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from packaging.version import parse
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ from upt_clip.tools.use.predict import CLASSES_HELP, add_model_options, load_mod
 from upt_clip.trainers.core.runs.run_dir import write_json
 
 LARGEST_DIFFERENCE = 1e-4
+PT2_SINCE = "2.6"  # the first whose files PyTorch of today reads
 OPSET = 17  # the first with LayerNorm as one operator
 USE = {  # what makes probabilities of image features f (N, E) and the tensors t of classes.safetensors
     "softmax(logit_scale * image_features @ text_features.T)": lambda f, t: t["logit_scale"] * f @ t["text_features"].T,
@@ -51,8 +54,18 @@ class ImageEncoder(nn.Module):
         return F.normalize(self.tower(images, self.prompts), dim=-1)
 
 
-def write_torchscript(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
+def write_pt2(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
     """Writes the encoder and returns what the file computes."""
+    free = {"images": {0: torch.export.Dim("N", min=1, max=2**31 - 1)}}
+    program = torch.export.export(encoder, (example,), dynamic_shapes=free, strict=False)
+    with path.open("w+b") as file:  # a file, since a path would have to end in .pt2
+        torch.export.save(program, file)
+        file.seek(0)
+        return torch.export.load(file).module()
+
+
+def write_torchscript(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
+    """As `write_pt2`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # checks of shapes become constants, which other batch sizes are tested against
         traced = torch.jit.trace(encoder, example, check_trace=False)
@@ -61,7 +74,7 @@ def write_torchscript(encoder: nn.Module, example: Tensor, path: Path) -> Callab
 
 
 def write_onnx(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
-    """As `write_torchscript`; needs the packages onnx and onnxruntime."""
+    """As `write_pt2`; needs the packages onnx and onnxruntime."""
     names: dict[str, Any] = {"input_names": ["images"], "output_names": ["features"]}
     axes = {"images": {0: "N"}, "features": {0: "N"}}
     # PyTorch 2.9 made an exporter the default that needs one package more; this one is in all versions
@@ -73,7 +86,11 @@ def write_onnx(encoder: nn.Module, example: Tensor, path: Path) -> Callable[[Ten
     return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
-FORMATS = {"torchscript": (write_torchscript, "image_encoder.pt"), "onnx": (write_onnx, "image_encoder.onnx")}
+FORMATS = {
+    "pt2": (write_pt2, "image_encoder.pt2"),
+    "onnx": (write_onnx, "image_encoder.onnx"),
+    "torchscript": (write_torchscript, "image_encoder.pt"),
+}
 
 
 @torch.no_grad()
@@ -90,7 +107,7 @@ def export_encoder(model: trainers.Predictor, format: str, folder: Path) -> tupl
 
     def write_and_compare(temporary: Path) -> None:
         exported = write(encoder, torch.randn(2, 3, side, side, generator=generator), temporary)
-        for n in (1, 2, 5):  # the tower was traced with 2
+        for n in (1, 2, 5):  # it was written with 2
             images = torch.randn(n, 3, side, side, generator=generator)
             differences.append(float((exported(images) - model.encode_images(images)).abs().max()))
         if not max(differences) <= LARGEST_DIFFERENCE:  # NaN, too
@@ -161,11 +178,13 @@ def check(model: trainers.Predictor, format: str) -> None:
     """Raises ValueError where a run cannot be exported."""
     method = model.cfg.TRAINER.NAME
     if model.network.image_specific:
-        raise ValueError(
-            f"{method} cannot be exported: its class embeddings depend on the image; use upt_clip.tools.use.predict"
-        )
+        raise ValueError(f"{method} cannot be exported: its class embeddings depend on the image; use upt-clip predict")
     if not model.classnames:
         raise ValueError("the run does not say its classes: give --classes a,b,c")
+    if format == "pt2" and parse(torch.__version__) < parse(PT2_SINCE):
+        raise ValueError(
+            f"--format pt2 needs PyTorch {PT2_SINCE} or newer, this is {torch.__version__}: take --format torchscript"
+        )
     if format == "onnx":
         missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
         if missing:
@@ -176,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.Parser("export", __doc__)
     parser.add_argument("run", metavar="RUN", help="the run's output directory")
     parser.add_argument("--out", default="", metavar="DIR", help="where the files go (default: RUN/export)")
-    parser.add_argument("--format", default="torchscript", choices=FORMATS, help="default: torchscript")
+    parser.add_argument("--format", default="pt2", choices=FORMATS, help="default: pt2, which is torch.export's")
     parser.add_argument("--classes", default="", help=CLASSES_HELP)
     add_model_options(parser, computing=False)
     args = parser.parse_args(argv)
