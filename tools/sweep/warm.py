@@ -1,5 +1,6 @@
 """Imported by the process that runs are forked from: what a run imports, now or later, and what it asks the machine."""
 
+import atexit
 import gc
 
 import torch._dynamo  # noqa: F401  (an optimiser imports it at its first step)
@@ -10,3 +11,4 @@ from upt_clip import train
 train.about_this_machine()
 gc.collect()
 gc.freeze()  # no fork looks through what was imported
+atexit.register(gc.unfreeze)  # or this process ends with complaints about leaks
