@@ -117,6 +117,15 @@ def test_a_command_makes_sense_to_its_program(words, parsing_only, monkeypatch):
         assert not end.code
 
 
+def test_the_runs_that_pages_name_are_where_plans_put_them(parsing_only, capsys):
+    for words in (["train", "PHOTOS", "--shots", "16"], ["train", "dtd", "16"], ["demo"], ["train", "emoji", "16"]):
+        __main__.main(words)
+    planned = capsys.readouterr().out
+    for page in PAGES:
+        for run in re.findall(r"output/\w+/UPT/\w+/seed1", page.read_text(encoding="utf-8")):
+            assert f"{Path.cwd()}/{run} " in planned, f"{name_of(page)} names {run}"
+
+
 def help_of(*words: str) -> str:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
