@@ -4,18 +4,12 @@ if __name__ != "upt_clip.datasets":
     raise ImportError("import it as upt_clip.datasets: under a second name all of it would be loaded twice")
 
 from . import (  # noqa: F401
-    caltech101,
-    dtd,
+    class_folders,
     emoji,
-    eurosat,
     fgvc_aircraft,
     folder,
-    food101,
     imagenet,
-    imagenet_a,
-    imagenet_r,
-    imagenet_sketch,
-    imagenetv2,
+    imagenet_shifts,
     oxford_flowers,
     oxford_pets,
     stanford_cars,

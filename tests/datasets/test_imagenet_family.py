@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.trees import (
-    MAKERS,
-    make_imagenet,
-    make_imagenet_a,
-    make_imagenet_sketch,
-    make_imagenetv2,
-    write_picture,
-)
+from tests.trees import MAKERS, make_imagenet, make_imagenet_a, make_imagenet_sketch, make_imagenetv2, write_picture
 
 
 @pytest.mark.parametrize("name", ["ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR"])
