@@ -1,7 +1,5 @@
 """The classes of `Emoji`, as unions of CLDR subgroups, and the rules that pick and split its concepts."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 
@@ -85,12 +83,8 @@ def split_fine(work: Path, drawn: dict[str, set[str]]) -> dict[str, list[tuple[s
     needed = (*FINE_ARTISTS["train"], *FINE_ARTISTS["val"], FINE_ARTISTS["test"][0])
     common = set.intersection(*(drawn[artist] for artist in needed))
     animals = [c for c in concepts(work) if c.subgroup in FINE_SUBGROUPS and c.code in common]
-    return {
-        part: [
-            (artist, c.code, label, c.name)
-            for label, c in enumerate(animals)
-            for artist in artists
-            if c.code in drawn[artist]
-        ]
-        for part, artists in FINE_ARTISTS.items()
-    }
+    splits: dict[str, list[tuple[str, str, int, str]]] = {}
+    for part, artists in FINE_ARTISTS.items():
+        pairs = [(artist, label, c) for label, c in enumerate(animals) for artist in artists]
+        splits[part] = [(artist, c.code, label, c.name) for artist, label, c in pairs if c.code in drawn[artist]]
+    return splits

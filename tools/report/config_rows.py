@@ -63,7 +63,8 @@ def overview(records: list[Record], output: Path) -> dict:
                 if key not in OF_A_RUN and value not in seen.setdefault(key, []):
                     seen[key].append(value)
             changed = [] if first is None else _changes(first, flat)
-            runs[name].append((_relative(record, output), text if first is None else None, changed))
+            directory = record.directory.relative_to(output).as_posix()
+            runs[name].append((directory, text if first is None else None, changed))
             first = flat if first is None else first
         values[name] = {key: " / ".join(sorted(found, key=_natural)) for key, found in seen.items()}
     keys = sorted({key for of_method in values.values() for key in of_method})
@@ -79,10 +80,6 @@ def _changes(first: dict[str, str], other: dict[str, str]) -> list[str]:
     keys = sorted(first.keys() | other.keys())
     kept = [key for key in keys if key not in ("OUTPUT_DIR", "DATASET.ROOT")]
     return [f"{key} {other.get(key, NONE)}" for key in kept if first.get(key) != other.get(key)]
-
-
-def _relative(record: Record, output: Path) -> str:
-    return record.directory.relative_to(output).as_posix()
 
 
 def versions(records: list[Record]) -> list[tuple[str, list[tuple[str, int]]]]:
