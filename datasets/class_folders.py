@@ -46,17 +46,10 @@ class EuroSAT(_ClassFolders):
     split_file = "split_zhou_EuroSAT.json"
     homepage = "https://github.com/phelber/EuroSAT"
     renamed = {
-        "AnnualCrop": "Annual Crop Land",
-        "Forest": "Forest",
-        "HerbaceousVegetation": "Herbaceous Vegetation Land",
-        "Highway": "Highway or Road",
-        "Industrial": "Industrial Buildings",
-        "Pasture": "Pasture Land",
-        "PermanentCrop": "Permanent Crop Land",
-        "Residential": "Residential Buildings",
-        "River": "River",
-        "SeaLake": "Sea or Lake",
-    }
+        "AnnualCrop": "Annual Crop Land", "HerbaceousVegetation": "Herbaceous Vegetation Land",
+        "Highway": "Highway or Road", "Industrial": "Industrial Buildings", "Pasture": "Pasture Land",
+        "PermanentCrop": "Permanent Crop Land", "Residential": "Residential Buildings", "SeaLake": "Sea or Lake",
+    }  # fmt: skip
 
 
 @DATASET_REGISTRY.register()
