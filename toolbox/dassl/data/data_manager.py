@@ -85,7 +85,7 @@ class DataManager:
     """The dataset that the config names, with its loaders; `train_loader_u` and `val_loader` may be None."""
 
     def __init__(self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None):
-        dataset = build_dataset(cfg)
+        dataset = self.dataset = build_dataset(cfg)
         tfm_train = _transform(cfg, custom_tfm_train, is_train=True)
         tfm_test = _transform(cfg, custom_tfm_test, is_train=False)
         train_u_cfg = cfg.DATALOADER.TRAIN_X if cfg.DATALOADER.TRAIN_U.SAME_AS_X else cfg.DATALOADER.TRAIN_U
@@ -95,7 +95,6 @@ class DataManager:
             options = loader_cfg.SAMPLER, data_source, loader_cfg.BATCH_SIZE, *groups
             return build_data_loader(cfg, *options, tfm, is_train, dataset_wrapper)
 
-        self.dataset = dataset
         self.train_loader_x = loader(dataset.train_x, cfg.DATALOADER.TRAIN_X, tfm_train, True)
         self.train_loader_u = loader(dataset.train_u, train_u_cfg, tfm_train, True) if dataset.train_u else None
         self.val_loader = loader(dataset.val, cfg.DATALOADER.TEST, tfm_test, False) if dataset.val else None

@@ -5,10 +5,9 @@ from collections import OrderedDict
 
 import torch
 from dassl.utils import load_checkpoint, mkdir_if_missing, resume_from_checkpoint, save_checkpoint, tolist_if_not
+from dassl.utils.torchtools import BEST_NAME
 
 __all__ = ["TrainerBase"]
-
-BEST_NAME = "model-best.pth.tar"
 
 
 class TrainerBase:

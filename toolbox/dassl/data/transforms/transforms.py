@@ -7,11 +7,7 @@ from torchvision.transforms.functional import InterpolationMode
 
 __all__ = ["INTERPOLATION_MODES", "build_transform"]
 
-INTERPOLATION_MODES = {
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-    "nearest": InterpolationMode.NEAREST,
-}
+INTERPOLATION_MODES = {name: InterpolationMode(name) for name in ("bilinear", "bicubic", "nearest")}
 
 CHOICES = [
     "random_flip", "random_resized_crop", "normalize", "instance_norm", "random_crop", "random_translation",
