@@ -154,29 +154,16 @@ def _wait(device: torch.device) -> None:
 
 def count_flops(task: Task) -> int:
     """Operations of matrix products, convolutions and attention in one run of `task`."""
-    aten = torch.ops.aten
-    known = {  # torch's own list has attention on GPUs alone, and no product in place
-        aten.addmm_: _product,
-        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu", None): _attention,
-        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None): _attention_backward,
+    aten, attention = torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"
+    known = {  # torch's own list has attention on GPUs alone, and no product in place; arguments are shapes
+        aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1],
+        getattr(aten, attention, None): lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+        getattr(aten, f"{attention}_backward", None): lambda g, q, k, v, *_, **__: sdpa_backward_flop_count(g, q, k, v),
     }
     known.pop(None, None)
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         task()
     return counter.get_total_flops()
-
-
-def _product(_, a, b, *, out_shape=None, **__) -> int:
-    (n_rows, n_inner), n_columns = a, b[1]
-    return 2 * n_rows * n_inner * n_columns
-
-
-def _attention(query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_flop_count(query, key, value)
-
-
-def _attention_backward(grad, query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_backward_flop_count(grad, query, key, value)
 
 
 def products(weights: list[tuple[int, torch.Tensor]]) -> Task:

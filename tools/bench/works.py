@@ -151,7 +151,7 @@ def retest(args: argparse.Namespace) -> dict:
     with ExitStack() as stack:
         tasks: dict[Key, Task | Apart] = {}
         for (name, precision), work in _on_emoji(args, stack, _whole_test).items():
-            if name == "ours":
+            if isinstance(work, Work):  # ours, in this process
                 tasks |= {("ours, first", precision): anew(work), ("ours, again", precision): work}
             else:
                 tasks[name, precision] = work
