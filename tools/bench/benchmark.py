@@ -13,13 +13,12 @@ The tasks of a run take turns; medians are shown. docs/PERFORMANCE.md explains t
 """
 
 import argparse
-import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from tabulate import tabulate
@@ -63,14 +62,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--values", nargs="+", type=int, help="sweep: the values")
     add("--plot", help="sweep: the picture to write, e.g. cost.svg")
     add("--json", action="store_true", help="print one JSON document")
-    add(
-        "--set",
-        nargs="+",
-        default=[],
-        dest="opts",
-        metavar="KEY VALUE",
-        help="config keys, e.g. TRAINER.UPT.MIXER joint",
-    )
+    about_set = "config keys, e.g. TRAINER.UPT.MIXER joint"
+    add("--set", nargs="+", default=[], dest="opts", metavar="KEY VALUE", help=about_set)
     args = parser.parse_args(argv)
     backbone, batch, repeat = DEFAULTS[args.work]
     args.backbone, args.batch_size = args.backbone or backbone, args.batch_size or batch
@@ -86,19 +79,6 @@ def check(args: argparse.Namespace) -> None:
     for name in ("n_classes", "batch_size", "threads", "repeat"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}, choose 1 or more")
-
-
-@contextlib.contextmanager
-def own_cache() -> Iterator[Path]:
-    """A folder that is removed in the end, and the project's cache meanwhile: the user's is neither used nor filled."""
-    before = os.environ.get("UPT_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["UPT_CACHE"] = folder
-        try:
-            yield Path(folder)
-        finally:
-            os.environ.pop("UPT_CACHE")
-            os.environ |= {} if before is None else {"UPT_CACHE": before}
 
 
 def render(result: dict) -> str:
@@ -137,11 +117,10 @@ def main(argv: list[str] | None = None) -> int:
     threads = torch.get_num_threads()
     torch.set_num_threads(args.threads)
     try:
-        with own_cache() as folder:
-            args.side, args.checkpoint = (
-                random_clip.image_side(args.backbone),
-                random_clip.checkpoint(args.backbone, folder),
-            )
+        # The user's cache is neither used nor filled.
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, UPT_CACHE=folder):
+            args.side = random_clip.image_side(args.backbone)
+            args.checkpoint = random_clip.checkpoint(args.backbone, Path(folder))
             facts = machine(choose_device(args.device, use_cuda=True))
             result = {"options": vars(args), "machine": facts, **WORKS[args.work](args)}
     finally:

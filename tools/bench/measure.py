@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any, TypeVar
 
 import torch
@@ -51,9 +52,8 @@ class Timing:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        low, _, high = statistics.quantiles(
-            self.seconds * 2 if len(self.seconds) == 1 else self.seconds, method="inclusive"
-        )
+        at_least_two = self.seconds * 2 if len(self.seconds) == 1 else self.seconds
+        low, _, high = statistics.quantiles(at_least_two, method="inclusive")
         return low, high
 
     @property
@@ -62,13 +62,17 @@ class Timing:
         return self.flops / self.median / 1e9
 
 
+class OutOfMemory(ValueError):
+    """A process was ended, or found no more memory."""
+
+
 class Apart:
     """A task in a process of its own, where `make(*arguments)` makes it; arguments and answers can be pickled.
 
     Use it as a context.
 
     Raises:
-        ValueError: the process was ended, or ran out of memory; and what `make` raises.
+        OutOfMemory: the process was ended, or ran out of memory; and what `make` raises.
     """
 
     def __init__(self, threads: int, make: Callable[..., Task], *arguments: object):
@@ -87,7 +91,7 @@ class Apart:
         except (EOFError, OSError):
             answer = MemoryError()
         if isinstance(answer, MemoryError):
-            raise ValueError("the plain path needs more memory than there is: give --paths ours, or a smaller batch")
+            raise OutOfMemory("the plain path needs more memory than there is: give --paths ours, or a smaller batch")
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -150,29 +154,16 @@ def _wait(device: torch.device) -> None:
 
 def count_flops(task: Task) -> int:
     """Operations of matrix products, convolutions and attention in one run of `task`."""
-    aten = torch.ops.aten
-    known = {  # torch's own list has attention on GPUs alone, and no product in place
-        aten.addmm_: _product,
-        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu", None): _attention,
-        getattr(aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None): _attention_backward,
+    aten, attention = torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"
+    known = {  # torch's own list has attention on GPUs alone, and no product in place; arguments are shapes
+        aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1],
+        getattr(aten, attention, None): lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+        getattr(aten, f"{attention}_backward", None): lambda g, q, k, v, *_, **__: sdpa_backward_flop_count(g, q, k, v),
     }
     known.pop(None, None)
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         task()
     return counter.get_total_flops()
-
-
-def _product(_, a, b, *, out_shape=None, **__) -> int:
-    (n_rows, n_inner), n_columns = a, b[1]
-    return 2 * n_rows * n_inner * n_columns
-
-
-def _attention(query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_flop_count(query, key, value)
-
-
-def _attention_backward(grad, query, key, value, *_, out_shape=None, **__) -> int:
-    return sdpa_backward_flop_count(grad, query, key, value)
 
 
 def products(weights: list[tuple[int, torch.Tensor]]) -> Task:
@@ -193,29 +184,17 @@ def peak_memory_mb(function: Callable, *arguments, limit_gib: float) -> float | 
 
     `function` returns the device it has used; on a GPU it is that device's memory which is measured.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_peak, args=(sender, limit_gib, function, arguments))
-    process.start()
-    sender.close()
     try:
-        answer = receiver.recv()
-    except EOFError:  # the system ended the process
-        answer = None
-    process.join()
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        with Apart(torch.get_num_threads(), _limited, limit_gib, function, arguments) as process:
+            return process.ask(methodcaller("__call__"))
+    except OutOfMemory:
+        return None
 
 
-def _send_peak(sender, limit_gib: float, function: Callable, arguments: tuple) -> None:
+def _limited(limit_gib: float, function: Callable, arguments: tuple) -> Task:
     limit = int((limit_gib + MAPPED_GIB) * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    try:
-        sender.send(report.peak_memory_mb(function(*arguments)))
-    except (MemoryError, RuntimeError, ValueError) as error:
-        out_of_memory = isinstance(error, MemoryError) or "memory" in str(error)
-        sender.send(None if out_of_memory else error)
+    return partial(report.peak_memory_mb, function(*arguments))
 
 
 def machine(device: torch.device) -> dict[str, object]:

@@ -156,16 +156,24 @@ def one_epoch(trainer: TrainerX) -> Task:
     return run
 
 
-def whole_test(trainer: TrainerX, anew: bool) -> Task:
-    """Dassl's `test`, class features included; `anew`: without image features kept from before."""
+def whole_test(trainer: TrainerX) -> Task:
+    """Dassl's `test`, class features included."""
 
     def run() -> None:
-        if anew:
-            shutil.rmtree(cache.cache_dir() / "features", ignore_errors=True)
         at_rest(trainer.model.learner)
         touch(trainer.model.learner)
         with quiet():
             trainer.test()
+
+    return run
+
+
+def anew(test: Task) -> Task:
+    """The test without image features kept from before."""
+
+    def run() -> None:
+        shutil.rmtree(cache.cache_dir() / "features", ignore_errors=True)
+        test()
 
     return run
 

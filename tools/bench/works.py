@@ -13,9 +13,12 @@ from torch import Tensor
 
 from upt_clip import trainers
 from upt_clip.tools.bench.measure import Apart, Task, Timing, ask, interleaved, peak_memory_mb, products
-from upt_clip.tools.bench.paths import Network, Paths, emoji_trainer, one_epoch, test_logits, whole_test
+from upt_clip.tools.bench.paths import Network, Paths, anew, emoji_trainer, one_epoch, test_logits, whole_test
 from upt_clip.trainers.core.clip.precision import choose_device
 from upt_clip.trainers.core.training.memory import keep_freed_memory
+
+# isort: split
+from dassl.engine import TrainerX
 
 SQUARE = 2048  # side of the matrices whose product gives the machine's rate
 SAMPLE = 4  # images on which the two paths' logits are compared
@@ -37,7 +40,7 @@ class Work:
 
 def steps(args: argparse.Namespace) -> dict:
     """Training steps."""
-    return _timed(args, _training_step, _parts)
+    return _timed(args, Paths.training_step, _parts)
 
 
 def evaluation(args: argparse.Namespace) -> dict:
@@ -47,15 +50,7 @@ def evaluation(args: argparse.Namespace) -> dict:
         encode = paths.class_features()
         return ({"class features, once": encode} if encode else {}) | _parts(paths)
 
-    return _timed(args, _test_batch, more)
-
-
-def _training_step(paths: Paths, model: Network) -> Task:
-    return paths.training_step(model)
-
-
-def _test_batch(paths: Paths, model: Network) -> Task:
-    return paths.inference(model)
+    return _timed(args, Paths.inference, more)
 
 
 def _parts(paths: Paths) -> dict[str, Task]:
@@ -112,21 +107,15 @@ def _rows(timings: dict[Key, Timing]) -> list[dict]:
         rate = timings.get(("matmul", precision))
         own = timings.get(("its matrix products", precision)) if name == "image tower" else None
         beside = plain if name.split(",")[0] in ("plain", "ours") else None
-        rows.append(
-            {
-                "task": name,
-                "precision": precision,
-                "median_s": t.median,
-                "quartiles_s": t.quartiles,
-                "cpu_s": t.cpu,
-                "times_as_fast": beside.median / t.median if beside else None,
-                "by_cpu": beside.cpu / t.cpu if beside else None,
-                "gflop": t.flops / 1e9,
-                "gflops": t.gflops,
-                "of_matmul_rate": t.gflops / rate.gflops if rate else None,
-                "of_own_products": t.gflops / own.gflops if own else None,
-            }
-        )
+        rows.append({
+            "task": name, "precision": precision,
+            "median_s": t.median, "quartiles_s": t.quartiles, "cpu_s": t.cpu,
+            "times_as_fast": beside.median / t.median if beside else None,
+            "by_cpu": beside.cpu / t.cpu if beside else None,
+            "gflop": t.flops / 1e9, "gflops": t.gflops,
+            "of_matmul_rate": t.gflops / rate.gflops if rate else None,
+            "of_own_products": t.gflops / own.gflops if own else None,
+        })  # fmt: skip
     return rows
 
 
@@ -142,25 +131,14 @@ def _agreement(logits: dict[Key, Tensor]) -> dict:
 
 def epoch(args: argparse.Namespace) -> dict:
     """A few-shot epoch on `Emoji`: loader, steps, Dassl's loop and what it writes."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        named: dict[str, Work | Apart] = {}
-        if "plain" in args.paths:
-            named["plain"] = stack.enter_context(Apart(args.threads, _plain_epoch, args, Path(folder)))
-        if "ours" in args.paths:
-            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
-            stack.callback(trainer.close_writer)
-            named["ours"] = _epoch(trainer)
-        works = {(name, ask(work, attrgetter("precision"))): work for name, work in named.items()}
+    with ExitStack() as stack:
+        works = _on_emoji(args, stack, _epoch)
         timings = interleaved(works, args.repeat, choose_device(args.device, use_cuda=True))
         logits = {names: ask(work, methodcaller("logits")) for names, work in works.items()}
         return {"rows": _rows(timings), **_agreement(logits)}
 
 
-def _plain_epoch(args: argparse.Namespace, folder: Path) -> Work:
-    return _epoch(emoji_trainer(args, folder, "plain", args.plain_precision))
-
-
-def _epoch(trainer) -> Work:
+def _epoch(trainer: TrainerX) -> Work:
     return Work(one_epoch(trainer), trainer.precision.name, lambda: test_logits(trainer).cpu())
 
 
@@ -170,26 +148,40 @@ def retest(args: argparse.Namespace) -> dict:
     Raises:
         ValueError: the method prompts the image tower, so that nothing can be kept.
     """
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with ExitStack() as stack:
         tasks: dict[Key, Task | Apart] = {}
-        if "ours" in args.paths:
-            trainer = emoji_trainer(args, Path(folder), "ours", args.precision[0])
-            stack.callback(trainer.close_writer)
-            if not trainer.features_are_plain:
-                choices = "choose --trainer CoOp, CoCoOp or ZeroshotCLIP"
-                raise ValueError(f"{args.trainer} prompts the image tower: {choices}")
-        if "plain" in args.paths:
-            plain = stack.enter_context(Apart(args.threads, _plain_test, args, Path(folder)))
-            tasks["plain", ask(plain, attrgetter("precision"))] = plain
-        if "ours" in args.paths:
-            for label in ("ours, first", "ours, again"):
-                tasks[label, trainer.precision.name] = whole_test(trainer, anew=label == "ours, first")
+        for (name, precision), work in _on_emoji(args, stack, _whole_test).items():
+            if isinstance(work, Work):  # ours, in this process
+                tasks |= {("ours, first", precision): anew(work), ("ours, again", precision): work}
+            else:
+                tasks[name, precision] = work
         return {"rows": _rows(interleaved(tasks, args.repeat, choose_device(args.device, use_cuda=True)))}
 
 
-def _plain_test(args: argparse.Namespace, folder: Path) -> Work:
-    trainer = emoji_trainer(args, folder, "plain", args.plain_precision)
-    return Work(whole_test(trainer, anew=False), trainer.precision.name)  # it keeps no features
+def _whole_test(trainer: TrainerX) -> Work:
+    if not getattr(trainer, "features_are_plain", True):
+        name = trainer.cfg.TRAINER.NAME
+        raise ValueError(f"{name} prompts the image tower: choose --trainer CoOp, CoCoOp or ZeroshotCLIP")
+    return Work(whole_test(trainer), trainer.precision.name)
+
+
+def _on_emoji(args: argparse.Namespace, stack: ExitStack, work: Callable[[TrainerX], Work]) -> dict[Key, Work | Apart]:
+    """`work(trainer)` of the paths that were asked for, the plain one in a process of its own, until `stack` ends."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    ours: dict[Key, Work | Apart] = {}
+    plain: dict[Key, Work | Apart] = {}
+    if "ours" in args.paths:
+        trainer = emoji_trainer(args, folder, "ours", args.precision[0])
+        stack.callback(trainer.close_writer)
+        ours["ours", trainer.precision.name] = work(trainer)
+    if "plain" in args.paths:
+        there = stack.enter_context(Apart(args.threads, _plain_on_emoji, args, folder, work))
+        plain["plain", ask(there, attrgetter("precision"))] = there
+    return plain | ours
+
+
+def _plain_on_emoji(args: argparse.Namespace, folder: Path, work: Callable[[TrainerX], Work]) -> Work:
+    return work(emoji_trainer(args, folder, "plain", args.plain_precision))
 
 
 def memory(args: argparse.Namespace) -> dict:
@@ -205,7 +197,6 @@ def memory(args: argparse.Namespace) -> dict:
 
 
 def _one_step(args: argparse.Namespace, name: str, precision: str) -> torch.device:
-    torch.set_num_threads(args.threads)
     paths = Paths(args, precision)
     if name == "ours":
         keep_freed_memory(paths.device)
@@ -233,7 +224,7 @@ def _line(args: argparse.Namespace, axis: str) -> dict[str, tuple[list[int], lis
     """For each path the values along an axis and its seconds there."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for value in args.values or VALUES[axis]:
-        for row in _timed(_with(args, axis, value), _training_step)["rows"]:
+        for row in _timed(_with(args, axis, value), Paths.training_step)["rows"]:
             values, seconds = found.setdefault(f"{row['task']} {row['precision']}", ([], []))
             values.append(value)
             seconds.append(row["median_s"])

@@ -3,8 +3,6 @@
 Needs npm and `pip install resvg-py`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -1,7 +1,5 @@
 """The classes of `Emoji`, as unions of CLDR subgroups, and the rules that pick and split its concepts."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 
@@ -11,35 +9,21 @@ from upt_clip.tools.emoji.packs import FINE_ARTISTS, Concept, concepts
 # with at least 20 usable concepts; 16 are the shots. Names use words that pocket's captions contain (it has no other
 # source of English), but no name is a caption: a model that was taught the classes leaves nothing to learn.
 CLASSES: dict[str, tuple[int, ...]] = {
-    "smiling face": (0, 1, 2),
-    "sad face": (9,),
-    "love heart": (14,),
-    "hand gesture": (16, 17, 18, 19, 20, 21),
-    "person at work": (25,),
-    "person in sport": (27, 28),
-    "farm or wild animal": (34,),
-    "flying bird": (35,),
-    "sea animal": (36, 37, 38),
-    "plant or flower": (40, 41),
-    "fruit or vegetable": (42, 43),
-    "restaurant food": (44,),
-    "hot or cold drink": (47,),
-    "house or building": (51,),
-    "car or train": (54,),
-    "clock time": (58,),
-    "sky and weather": (59,),
-    "celebration party": (60,),
-    "ball sport": (62,),
-    "game or toy": (63,),
-    "clothes and shoes": (65,),
-    "office file": (76,),
-    "tool or weapon": (78,),
-    "home and bathroom": (81,),
-    "direction arrow": (85,),
-    "play or stop button": (88,),
-    "letter button": (95,),
-    "geometric shape": (96,),
-}
+    "smiling face": (0, 1, 2), "sad face": (9,),
+    "love heart": (14,), "hand gesture": (16, 17, 18, 19, 20, 21),
+    "person at work": (25,), "person in sport": (27, 28),
+    "farm or wild animal": (34,), "flying bird": (35,),
+    "sea animal": (36, 37, 38), "plant or flower": (40, 41),
+    "fruit or vegetable": (42, 43), "restaurant food": (44,),
+    "hot or cold drink": (47,), "house or building": (51,),
+    "car or train": (54,), "clock time": (58,),
+    "sky and weather": (59,), "celebration party": (60,),
+    "ball sport": (62,), "game or toy": (63,),
+    "clothes and shoes": (65,), "office file": (76,),
+    "tool or weapon": (78,), "home and bathroom": (81,),
+    "direction arrow": (85,), "play or stop button": (88,),
+    "letter button": (95,), "geometric shape": (96,),
+}  # fmt: skip
 FINE_SUBGROUPS = (34, 35, 36, 37, 38, 39)  # every animal
 MIN_TRAIN, TRAIN_SHARE = 16, 0.4
 MIN_VAL, VAL_SHARE, MAX_VAL = 2, 0.45, 8  # the share is of what train leaves
@@ -85,12 +69,8 @@ def split_fine(work: Path, drawn: dict[str, set[str]]) -> dict[str, list[tuple[s
     needed = (*FINE_ARTISTS["train"], *FINE_ARTISTS["val"], FINE_ARTISTS["test"][0])
     common = set.intersection(*(drawn[artist] for artist in needed))
     animals = [c for c in concepts(work) if c.subgroup in FINE_SUBGROUPS and c.code in common]
-    return {
-        part: [
-            (artist, c.code, label, c.name)
-            for label, c in enumerate(animals)
-            for artist in artists
-            if c.code in drawn[artist]
-        ]
-        for part, artists in FINE_ARTISTS.items()
-    }
+    splits: dict[str, list[tuple[str, str, int, str]]] = {}
+    for part, artists in FINE_ARTISTS.items():
+        pairs = [(artist, label, c) for label, c in enumerate(animals) for artist in artists]
+        splits[part] = [(artist, c.code, label, c.name) for artist, label, c in pairs if c.code in drawn[artist]]
+    return splits

@@ -3,8 +3,6 @@
 Every package is pinned. Licences were read in the packages themselves; `assets/README.md` lists them.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
@@ -100,9 +98,8 @@ def fetch(work: Path, package: str, version: str) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     tarball = work / f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
     if not tarball.exists():
-        subprocess.run(
-            ["npm", "pack", "--silent", f"{package}@{version}"], cwd=work, check=True, stdout=subprocess.DEVNULL
-        )
+        command = ["npm", "pack", "--silent", f"{package}@{version}"]
+        subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
     return tarball
 
 
@@ -169,9 +166,8 @@ def _drawings(artist: Artist, tarball: Path, work: Path, wanted: set[str]) -> It
     import resvg_py  # needed to rebuild the assets only
 
     icons, index = read_json(tarball, "icons.json"), name_index(work)
-    codes = (
-        {name: normal_code(c) for c, name in read_json(tarball, "chars.json").items()} if artist.kind == "svg" else {}
-    )
+    by_code = read_json(tarball, "chars.json") if artist.kind == "svg" else {}
+    codes = {name: normal_code(code) for code, name in by_code.items()}
     done = set()
     for name, icon in icons["icons"].items():
         if not name.endswith(artist.suffix):

@@ -1,7 +1,5 @@
 """Write and read pocket's checkpoint: OpenAI's state-dict format, fp16, the word table's unused rows zero, deflated."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path
@@ -30,10 +28,8 @@ def export(state: dict[str, torch.Tensor], vocabulary: torch.Tensor, path: Path)
     torch.save(full_state_dict(state, vocabulary), plain)
 
     def deflate(temporary: Path) -> None:
-        with (
-            zipfile.ZipFile(plain) as source,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
-        ):
+        source = zipfile.ZipFile(plain)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
             for item in source.infolist():
                 # A fixed date makes the file the same for the same weights.
                 entry = zipfile.ZipInfo(item.filename, date_time=(1980, 1, 1, 0, 0, 0))

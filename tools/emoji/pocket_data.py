@@ -1,7 +1,5 @@
 """What pocket learns from: pictures by artists outside the bench, and captions without the bench's class names."""
 
-from __future__ import annotations
-
 import math
 import random
 from pathlib import Path

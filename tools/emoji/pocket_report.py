@@ -3,8 +3,6 @@
 python -m upt_clip.tools.emoji.pocket_report
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random
@@ -73,12 +71,9 @@ def probe(train: np.ndarray, labels: np.ndarray, val: np.ndarray, val_rows: Rows
 def probe_accuracies(features: dict, parts: dict[str, Rows], tests: dict[str, Rows], shots: int, seeds: tuple) -> dict:
     """Return test set -> (mean, standard deviation over the seeds' draws) of a few-shot linear probe, in percent."""
     labels = np.array([label for _, label, _ in parts["train"]])
-    values: dict[str, list[float]] = {name: [] for name in tests}
-    for seed in seeds:
-        drawn = few_shot(parts["train"], shots, seed)
-        fit = probe(features["train"][drawn], labels[drawn], features["val"], parts["val"])
-        for name, rows in tests.items():
-            values[name].append(accuracy(fit.predict(features[name]), rows))
+    draws = [few_shot(parts["train"], shots, seed) for seed in seeds]
+    fits = [probe(features["train"][drawn], labels[drawn], features["val"], parts["val"]) for drawn in draws]
+    values = {name: [accuracy(fit.predict(features[name]), rows) for fit in fits] for name, rows in tests.items()}
     return {name: (float(np.mean(v)), float(np.std(v))) for name, v in values.items()}
 
 

@@ -4,8 +4,6 @@ Needs npm and `pip install resvg-py`. With --bf16 --threads 1, as the shipped on
 that has AMX. It saves its state every 100 steps beside the output; the same command then goes on from there.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import time
@@ -25,16 +23,9 @@ from upt_clip.trainers.core.clip.encoders import run_block
 from upt_clip.trainers.core.clip.packed_sentences import attend
 
 SIZES = {
-    "embed_dim": 128,
-    "image_resolution": 48,
-    "vision_layers": 4,
-    "vision_width": 192,
-    "vision_patch_size": 8,
-    "context_length": 77,
-    "transformer_width": 128,
-    "transformer_heads": 2,
-    "transformer_layers": 3,
-}
+    "embed_dim": 128, "image_resolution": 48, "vision_layers": 4, "vision_width": 192, "vision_patch_size": 8,
+    "context_length": 77, "transformer_width": 128, "transformer_heads": 2, "transformer_layers": 3,
+}  # fmt: skip
 BATCH, PEAK_RATE, WEIGHT_DECAY, SEED = 256, 1.2e-3, 0.1, 1
 WHOLE_SHARE = 0.15  # the last steps see all patches; the others half of them (FLIP, arXiv 2212.00794)
 EXTRA_TEXTS = ("a photo of a X X X X.", "a clip art picture of the")  # prompts that users start from
@@ -82,11 +73,6 @@ class Texts:
         self.index = {c: i for i, c in enumerate(captions)}
 
 
-def save_state(path: Path, **state: object) -> None:
-    """Write the training state in one atomic step."""
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
 def train(work: Path, out: Path, steps: int, bf16: bool = False) -> None:
     """Train for `steps` optimiser steps and write `out`; with `bf16` the towers run in mixed precision."""
     words = data.training_words(work)
@@ -104,13 +90,13 @@ def train(work: Path, out: Path, steps: int, bf16: bool = False) -> None:
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1)
+    kept = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first, state_path = 0, out.with_suffix(f".state{steps}")
     out.parent.mkdir(parents=True, exist_ok=True)
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        for name, part in kept.items():
+            part.load_state_dict(state[name])
         first = state["step"]
 
     patches = (SIZES["image_resolution"] // SIZES["vision_patch_size"]) ** 2
@@ -121,10 +107,10 @@ def train(work: Path, out: Path, steps: int, bf16: bool = False) -> None:
         batch = torch.randint(len(images), (BATCH,), generator=generator)
         caption = torch.tensor([texts.index[data.draw_caption(*words[owners[i]], rng)] for i in batch.tolist()])
         same = (concept[batch, None] == concept[batch]) | (caption[:, None] == caption)
-        kept = None if step >= (1 - WHOLE_SHARE) * steps else patches // 2
+        n_kept = None if step >= (1 - WHOLE_SHARE) * steps else patches // 2
         seen = data.augment(images[batch], SIZES["image_resolution"], generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            image = encode_image(model, seen, kept, generator)
+            image = encode_image(model, seen, n_kept, generator)
             text = encode_text(model, texts.tokens[caption], texts.lengths[caption])
         loss = contrastive_loss(image.float(), text.float(), same, model.logit_scale.exp())
         optimizer.zero_grad()
@@ -138,12 +124,8 @@ def train(work: Path, out: Path, steps: int, bf16: bool = False) -> None:
             pace = (time.time() - began) / (step + 1 - first)
             print(f"step {step + 1}/{steps} loss {total / ((step % 100) + 1):.3f} {pace:.3f} s/step", flush=True)
             total = 0.0
-            parts = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-            }
-            save_state(state_path, step=step + 1, **parts)
+            state = {"step": step + 1, **{name: part.state_dict() for name, part in kept.items()}}
+            write_atomically(state_path, partial(torch.save, state))
             export(model.state_dict(), texts.vocabulary, out)
     state_path.unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """Configs and versions of the runs, for the report: what differs between methods, and what made the numbers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import yaml
@@ -48,24 +48,21 @@ def overview(records: list[Record], output: Path) -> dict:
 
     Returns:
         "methods": names; "differences": rows [key, value of each method] where methods differ;
-        "runs": {method: [(directory, command, config.yaml's text or None, what differs from the first run)]}.
+        "runs": {method: [(directory, config.yaml's text or None, what differs from the first run)]}.
     """
     groups = by_method(records)
     values: dict[str, dict[str, str]] = {}
     runs: dict[str, list[tuple]] = {}
     for name, members in groups.items():
-        seen: dict[str, list[str]] = {}
-        runs[name] = []
-        first: dict[str, str] | None = None
-        for record in members:
-            text, flat = read(record.directory)
-            for key, value in flat.items():
-                if key not in OF_A_RUN and value not in seen.setdefault(key, []):
-                    seen[key].append(value)
-            changed = [] if first is None else _changes(first, flat)
-            runs[name].append((_relative(record, output), text if first is None else None, changed))
-            first = flat if first is None else first
+        texts, configs = zip(*(read(record.directory) for record in members), strict=True)
+        seen: dict[str, set[str]] = defaultdict(set)
+        for key, value in (item for config in configs for item in config.items() if item[0] not in OF_A_RUN):
+            seen[key].add(value)
         values[name] = {key: " / ".join(sorted(found, key=_natural)) for key, found in seen.items()}
+        directories = [record.directory.relative_to(output).as_posix() for record in members]
+        others = zip(directories[1:], configs[1:], strict=True)
+        runs[name] = [(directories[0], texts[0], [])]
+        runs[name] += [(directory, None, _changes(configs[0], config)) for directory, config in others]
     keys = sorted({key for of_method in values.values() for key in of_method})
     rows = [[key, *(values[name].get(key, NONE) for name in groups)] for key in keys]
     return {"methods": list(groups), "differences": [row for row in rows if len(set(row[1:])) > 1], "runs": runs}
@@ -79,10 +76,6 @@ def _changes(first: dict[str, str], other: dict[str, str]) -> list[str]:
     keys = sorted(first.keys() | other.keys())
     kept = [key for key in keys if key not in ("OUTPUT_DIR", "DATASET.ROOT")]
     return [f"{key} {other.get(key, NONE)}" for key in kept if first.get(key) != other.get(key)]
-
-
-def _relative(record: Record, output: Path) -> str:
-    return record.directory.relative_to(output).as_posix()
 
 
 def versions(records: list[Record]) -> list[tuple[str, list[tuple[str, int]]]]:

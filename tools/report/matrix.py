@@ -41,8 +41,9 @@ def matrix(method: Method, classes: list[Class]) -> Matrix | None:
     if not method.confusion or not 0 < len(classes) <= LARGEST:
         return None
     side = 20 if len(classes) <= 20 else 14 if len(classes) <= 40 else 11
-    names = [(_short(name), name, side * i + side // 2) for i, (_, name) in enumerate(classes)]
-    left = round(LETTER * max(len(short) for short, _, _ in names)) + 12
+    short = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for _, name in classes]
+    names = [(short[i], name, side * i + side // 2) for i, (_, name) in enumerate(classes)]
+    left = round(LETTER * max(map(len, short))) + 12
     place = {key[0]: left + side * i for i, key in enumerate(classes)}
     top = round(0.78 * left) + 8  # the columns' names stand aslant
     totals = method.totals()
@@ -55,10 +56,6 @@ def matrix(method: Method, classes: list[Class]) -> Matrix | None:
         x, y = place[predicted[0]], place[true[0]] - left + top
         cells.append(Cell(x, y, round(share, 3), true[0] == predicted[0], said))
     return Matrix(side, left, top, round(0.6 * left), names, cells)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def confused_pairs(method: Method, most: int) -> list[tuple[str, str, float, int, int]]:

@@ -23,17 +23,10 @@ from upt_clip.tools.tables import results
 from upt_clip.tools.tables.cells import PROTOCOLS
 from upt_clip.tools.tables.layout import Table
 from upt_clip.tools.tables.results import Record
-from upt_clip.tools.tables.table import tables
+from upt_clip.tools.tables.table import TITLES, tables
 
 HERE = Path(__file__).parent
 PAIRS, PAIRS_WITHOUT_MATRIX = 8, 20  # the most confused pairs that are listed
-HEADINGS = {
-    "few_shot": "Few-shot",
-    "base2new": "Base to new",
-    "domain_generalization": "Domain generalization",
-    "cross_dataset": "Cross-dataset transfer",
-    "ablation": "Ablation",
-}
 
 
 def build(output: Path, seeds: list[int], samples: int) -> str:
@@ -63,7 +56,7 @@ def build(output: Path, seeds: list[int], samples: int) -> str:
         summary=_summary(records, everything),
         missing=missing.missing(records, set(seeds)),
         unfinished=missing.unfinished(output),
-        headings=HEADINGS,
+        headings={protocol: title.split(",")[0] for protocol, title in TITLES.items()},
         tables=_tables(records, seeds),
         figures=_figures(records, seeds),
         datasets=[(name, list(group)) for name, group in groupby(views, lambda view: view["setting"].dataset)],
@@ -150,17 +143,6 @@ def _per_class(setting: Setting, classes: Iterable) -> list[tuple[str, int, list
     return [(key[1], n, values) for _, key, n, values in sorted(rows, key=lambda row: row[:2])]
 
 
-def write(text: str, path: Path) -> None:
-    """Writes the page whole or not at all.
-
-    Raises:
-        FileNotFoundError: there is no folder for it.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} for the report: make it, or give another --out")
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="replace"))
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = cli.Parser("report", __doc__)
     add = parser.add_argument
@@ -173,7 +155,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.samples < 0:
         raise ValueError(f"--samples is {args.samples}, give 0 or more")
     path = args.out or args.output / "report.html"
-    write(build(args.output, results.seeds(args.seeds), args.samples), path)
+    text = build(args.output, results.seeds(args.seeds), args.samples)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for the report: make it, or give another --out")
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="replace"))
     print(path)
     if args.open:
         webbrowser.open(path.absolute().as_uri())

@@ -120,9 +120,6 @@ def thumbnail(folders: list[str], path: str) -> str:
         clear = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
         image = opened.convert("RGBA" if clear else "RGB")
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        if clear:
-            image.save(buffer, "PNG", optimize=True)
-        else:
-            image.save(buffer, "JPEG", quality=82)
-    kind = "png" if clear else "jpeg"
+        kind = "png" if clear else "jpeg"
+        image.save(buffer, kind, optimize=clear, quality=82)  # PNG has no quality
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -62,7 +62,10 @@ class Method:
         return sorted(record.seed for record in self.records if record.seed is not None)
 
     def totals(self) -> Counter[Class]:
-        return _sum((true, n) for (true, _), n in self.confusion.items())
+        total: Counter[Class] = Counter()
+        for (true, _), n in self.confusion.items():
+            total[true] += n
+        return total
 
     def per_class(self) -> dict[Class, float]:
         """Accuracy of each class in percent; every seed tests the same pictures, so this is the mean over seeds."""
@@ -179,10 +182,3 @@ def read_predictions(path: Path) -> list[Prediction]:
     if not rows:
         raise ValueError(f"its {path.name} is empty")
     return rows
-
-
-def _sum(pairs: Iterable[tuple[Class, int]]) -> Counter[Class]:
-    total: Counter[Class] = Counter()
-    for key, n in pairs:
-        total[key] += n
-    return total

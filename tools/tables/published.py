@@ -78,7 +78,6 @@ def lookup(
 
 def _number(row: dict[str, str], quantity: str, h: str) -> Number:
     tokens = f", {row['n_ctx']} context tokens" if row.get("n_ctx") else ""
-    other_rule = (
-        quantity == "h" and row["dataset"] == AVERAGE and (h == "mean-of-h") != ("mean of the" in row["source"])
-    )
+    is_average_h = quantity == "h" and row["dataset"] == AVERAGE
+    other_rule = is_average_h and (h == "mean-of-h") != ("mean of the" in row["source"])
     return Number(row["method"] + tokens, float(row[quantity]), row["mark"], row["source"], not other_rule)

@@ -13,22 +13,17 @@ SPREAD = "mean ± sample standard deviation (ddof 1) over seeds"
 TRAINER_ORDER = ("ZeroshotCLIP", "LinearProbe", "CoOp", "CoCoOp", "VPT", "UPT")
 CLASSES = {"train_base": "base", "test_base": "base", "test_new": "new"}
 # The directories of an output folder, relative to it; a run in any other place is not the protocols' and not read.
-_SHOTS = r"(?P<trainer>[^/]+)/(?P<cfg>[^/]+)_(?P<shots>\d+)shots(?:/(?P<variant>[^/]+))?"
-_BASE2NEW = r"base2new/(?P<part>{parts})/(?P<dataset>.+)"
+_TRAINER, _VARIANT, _SEED = r"(?P<trainer>[^/]+)", r"(?:/(?P<variant>[^/]+))?", r"seed(?P<seed>\d+)"
+_CFG = rf"(?P<cfg>[^/]+){_VARIANT}"
+_SHOTS = rf"{_TRAINER}/(?P<cfg>[^/]+)_(?P<shots>\d+)shots{_VARIANT}"
+_ZERO_SHOT = rf"(?P<trainer>ZeroshotCLIP)/{_CFG}"
+_PART = r"base2new/(?P<part>train_base|test_new)/(?P<dataset>.+)"
 LAYOUT = [
-    ("evaluation", rf"evaluation/{_SHOTS}/(?P<dataset>[^/]+)/seed(?P<seed>\d+)"),
-    (
-        "base2new",
-        _BASE2NEW.format(parts="train_base|test_new")
-        + r"/shots_(?P<shots>\d+)/(?P<trainer>[^/]+)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?/seed(?P<seed>\d+)",
-    ),
-    (
-        "base2new",
-        _BASE2NEW.format(parts="test_base|test_new")
-        + r"/(?P<trainer>ZeroshotCLIP)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?",
-    ),
-    ("zero_shot", r"(?P<trainer>ZeroshotCLIP)/(?P<cfg>[^/]+)(?:/(?P<variant>[^/]+))?/(?P<dataset>[^/]+)"),
-    ("few_shot", rf"(?P<dataset>.+)/{_SHOTS}/seed(?P<seed>\d+)"),
+    ("evaluation", rf"evaluation/{_SHOTS}/(?P<dataset>[^/]+)/{_SEED}"),
+    ("base2new", rf"{_PART}/shots_(?P<shots>\d+)/{_TRAINER}/{_CFG}/{_SEED}"),
+    ("base2new", rf"{_PART.replace('train_base', 'test_base')}/{_ZERO_SHOT}"),
+    ("zero_shot", rf"{_ZERO_SHOT}/(?P<dataset>[^/]+)"),
+    ("few_shot", rf"(?P<dataset>.+)/{_SHOTS}/{_SEED}"),
 ]
 
 

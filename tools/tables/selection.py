@@ -40,19 +40,14 @@ def tables(protocol: str, records: list[Record]) -> Iterable[tuple[str, list[str
         if protocol == "base2new":
             chosen = [r for r in mine if r.protocol == "base2new"]
         elif protocol == "ablation":
-            varied = [r for r in trained if r.variant]
-            chosen = [r for r in trained if any(_beside(r, v) for v in varied)]
+            varied = {(r.dataset, r.trainer, r.shots) for r in trained if r.variant}
+            chosen = [r for r in trained if (r.dataset, r.trainer, r.shots) in varied]
         else:
             chosen = without_variants(trained)
             sets = {r.dataset for r in chosen}
             chosen = without_variants([r for r in zero_shot if r.dataset in sets or not trained]) + chosen
         if chosen:
             yield "", sorted({r.dataset for r in chosen}), chosen
-
-
-def _beside(record: Record, varied: Record) -> bool:
-    """A run belongs into the ablation if the same trainer ran with changed keys there."""
-    return all(getattr(record, name) == getattr(varied, name) for name in ("dataset", "trainer", "shots"))
 
 
 def left_out(protocol: str, records: list[Record], expected_seeds: Iterable[int] | None) -> list[str]:

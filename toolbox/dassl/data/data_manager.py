@@ -1,5 +1,7 @@
 """From a config to data loaders."""
 
+from operator import attrgetter
+
 import torch
 from dassl.utils import read_image
 from tabulate import tabulate
@@ -60,16 +62,9 @@ class DatasetWrapper(TorchDataset):
 
 
 def build_data_loader(
-    cfg,
-    sampler_type="SequentialSampler",
-    data_source=None,
-    batch_size=64,
-    n_domain=0,
-    n_ins=2,
-    tfm=None,
-    is_train=True,
-    dataset_wrapper=None,
-) -> DataLoader:
+    cfg, sampler_type="SequentialSampler", data_source=None, batch_size=64, n_domain=0, n_ins=2, tfm=None,
+    is_train=True, dataset_wrapper=None,
+) -> DataLoader:  # fmt: skip
     """Return a loader over a list of `Datum`; a training loader drops an incomplete batch unless it is the only one."""
     if not data_source:
         raise ValueError("Cannot make a data loader: the list of images is empty")
@@ -90,55 +85,27 @@ class DataManager:
     """The dataset that the config names, with its loaders; `train_loader_u` and `val_loader` may be None."""
 
     def __init__(self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None):
-        dataset = build_dataset(cfg)
+        dataset = self.dataset = build_dataset(cfg)
         tfm_train = _transform(cfg, custom_tfm_train, is_train=True)
         tfm_test = _transform(cfg, custom_tfm_test, is_train=False)
         train_u_cfg = cfg.DATALOADER.TRAIN_X if cfg.DATALOADER.TRAIN_U.SAME_AS_X else cfg.DATALOADER.TRAIN_U
 
-        def train_loader(data_source, loader_cfg):
-            return build_data_loader(
-                cfg,
-                sampler_type=loader_cfg.SAMPLER,
-                data_source=data_source,
-                batch_size=loader_cfg.BATCH_SIZE,
-                n_domain=loader_cfg.N_DOMAIN,
-                n_ins=loader_cfg.N_INS,
-                tfm=tfm_train,
-                is_train=True,
-                dataset_wrapper=dataset_wrapper,
-            )
+        def loader(data_source, loader_cfg, tfm, is_train):
+            groups = loader_cfg.get("N_DOMAIN", 0), loader_cfg.get("N_INS", 2)  # a test's node has neither
+            options = loader_cfg.SAMPLER, data_source, loader_cfg.BATCH_SIZE, *groups
+            return build_data_loader(cfg, *options, tfm, is_train, dataset_wrapper)
 
-        def test_loader(data_source):
-            return build_data_loader(
-                cfg,
-                sampler_type=cfg.DATALOADER.TEST.SAMPLER,
-                data_source=data_source,
-                batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
-                tfm=tfm_test,
-                is_train=False,
-                dataset_wrapper=dataset_wrapper,
-            )
-
-        self.dataset = dataset
-        self.train_loader_x = train_loader(dataset.train_x, cfg.DATALOADER.TRAIN_X)
-        self.train_loader_u = train_loader(dataset.train_u, train_u_cfg) if dataset.train_u else None
-        self.val_loader = test_loader(dataset.val) if dataset.val else None
-        self.test_loader = test_loader(dataset.test)
+        self.train_loader_x = loader(dataset.train_x, cfg.DATALOADER.TRAIN_X, tfm_train, True)
+        self.train_loader_u = loader(dataset.train_u, train_u_cfg, tfm_train, True) if dataset.train_u else None
+        self.val_loader = loader(dataset.val, cfg.DATALOADER.TEST, tfm_test, False) if dataset.val else None
+        self.test_loader = loader(dataset.test, cfg.DATALOADER.TEST, tfm_test, False)
         self._num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
         if cfg.VERBOSE:
             self.show_dataset_summary(cfg)
 
-    @property
-    def num_classes(self) -> int:
-        return self.dataset.num_classes
-
-    @property
-    def num_source_domains(self) -> int:
-        return self._num_source_domains
-
-    @property
-    def lab2cname(self) -> dict[int, str]:
-        return self.dataset.lab2cname
+    num_classes: int = property(attrgetter("dataset.num_classes"))
+    num_source_domains: int = property(attrgetter("_num_source_domains"))
+    lab2cname: dict[int, str] = property(attrgetter("dataset.lab2cname"))
 
     def show_dataset_summary(self, cfg):
         """Print a table of the numbers of classes and images."""

@@ -5,10 +5,9 @@ from collections import OrderedDict
 
 import torch
 from dassl.utils import load_checkpoint, mkdir_if_missing, resume_from_checkpoint, save_checkpoint, tolist_if_not
+from dassl.utils.torchtools import BEST_NAME
 
 __all__ = ["TrainerBase"]
-
-BEST_NAME = "model-best.pth.tar"
 
 
 class TrainerBase:
@@ -94,10 +93,8 @@ class TrainerBase:
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """Load the best checkpoint of each model, or that of the 1-based `epoch`."""
         if not directory:
-            print(
-                "Note that load_model() is skipped as no pretrained model is given "
-                "(ignore this if it's done on purpose)"
-            )
+            reason = "no pretrained model is given (ignore this if it's done on purpose)"
+            print(f"Note that load_model() is skipped as {reason}")
             return
         for name in self.get_model_names():
             path = os.path.join(directory, name, BEST_NAME if epoch is None else f"model.pth.tar-{epoch}")
@@ -148,35 +145,15 @@ class TrainerBase:
             self.after_epoch()
         self.after_train()
 
-    def before_train(self):
-        """Hook."""
+    def _hook(self) -> None:
+        """Nothing; subclasses put in what they need."""
 
-    def after_train(self):
-        """Hook."""
+    before_train = after_train = before_epoch = after_epoch = _hook
 
-    def before_epoch(self):
-        """Hook."""
-
-    def after_epoch(self):
-        """Hook."""
-
-    def run_epoch(self):
+    def _missing(self, *args, **kwargs):
         raise NotImplementedError
 
-    def test(self):
-        raise NotImplementedError
-
-    def parse_batch_train(self, batch):
-        raise NotImplementedError
-
-    def parse_batch_test(self, batch):
-        raise NotImplementedError
-
-    def forward_backward(self, batch):
-        raise NotImplementedError
-
-    def model_inference(self, input):
-        raise NotImplementedError
+    run_epoch = test = parse_batch_train = parse_batch_test = forward_backward = model_inference = _missing
 
     def model_zero_grad(self, names=None) -> None:
         """Clear the gradients of the optimizers' parameters."""

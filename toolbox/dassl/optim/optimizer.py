@@ -29,19 +29,17 @@ def build_optimizer(model, optim_cfg, param_groups=None) -> torch.optim.Optimize
 
 
 def _make(params, cfg):
-    common = {"lr": cfg.LR, "weight_decay": cfg.WEIGHT_DECAY}
-    betas = (cfg.ADAM_BETA1, cfg.ADAM_BETA2)
-    if cfg.NAME == "sgd":
-        return torch.optim.SGD(
-            params, momentum=cfg.MOMENTUM, dampening=cfg.SGD_DAMPNING, nesterov=cfg.SGD_NESTEROV, **common
-        )
-    if cfg.NAME == "rmsprop":
-        return torch.optim.RMSprop(params, momentum=cfg.MOMENTUM, alpha=cfg.RMSPROP_ALPHA, **common)
-    if cfg.NAME == "adamw":
-        return torch.optim.AdamW(params, betas=betas, **common)
-    if cfg.NAME == "radam":
-        return torch.optim.RAdam(params, betas=betas, **common)
-    return torch.optim.Adam(params, betas=betas, amsgrad=cfg.NAME == "amsgrad", **common)
+    betas = {"betas": (cfg.ADAM_BETA1, cfg.ADAM_BETA2)}
+    sgd = {"momentum": cfg.MOMENTUM, "dampening": cfg.SGD_DAMPNING, "nesterov": cfg.SGD_NESTEROV}
+    optimizer, own = {
+        "adam": (torch.optim.Adam, betas),
+        "amsgrad": (torch.optim.Adam, {"amsgrad": True, **betas}),
+        "sgd": (torch.optim.SGD, sgd),
+        "rmsprop": (torch.optim.RMSprop, {"momentum": cfg.MOMENTUM, "alpha": cfg.RMSPROP_ALPHA}),
+        "radam": (torch.optim.RAdam, betas),
+        "adamw": (torch.optim.AdamW, betas),
+    }[cfg.NAME]
+    return optimizer(params, lr=cfg.LR, weight_decay=cfg.WEIGHT_DECAY, **own)
 
 
 def _trainable(model):

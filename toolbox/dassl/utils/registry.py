@@ -1,5 +1,7 @@
 """Classes by name."""
 
+from .tools import check_availability
+
 __all__ = ["Registry"]
 
 
@@ -33,6 +35,13 @@ class Registry:
         if name not in self._objects:
             raise KeyError(f'Object name "{name}" does not exist in "{self._name}" registry')
         return self._objects[name]
+
+    def build(self, name: str, cfg, **kwargs):
+        """Return what the class called `name` makes of a config; ValueError with the choices if there is none."""
+        check_availability(name, self.registered_names())
+        if cfg.VERBOSE:
+            print(f"Loading {self._name.lower()}: {name}")
+        return self.get(name)(cfg, **kwargs)
 
     def registered_names(self) -> list[str]:
         """Return all names in the order of registration."""

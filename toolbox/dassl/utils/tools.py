@@ -14,19 +14,9 @@ import torch
 from PIL import Image
 
 __all__ = [
-    "check_availability",
-    "check_isfile",
-    "collect_env_info",
-    "download_url",
-    "get_most_similar_str_to_a_from_b",
-    "listdir_nohidden",
-    "mkdir_if_missing",
-    "read_image",
-    "read_json",
-    "set_random_seed",
-    "tolist_if_not",
-    "write_json",
-]
+    "check_availability", "check_isfile", "collect_env_info", "download_url", "get_most_similar_str_to_a_from_b",
+    "listdir_nohidden", "mkdir_if_missing", "read_image", "read_json", "set_random_seed", "tolist_if_not", "write_json",
+]  # fmt: skip
 
 
 def mkdir_if_missing(dirname: str) -> None:
@@ -89,12 +79,7 @@ def tolist_if_not(x) -> list:
 
 def get_most_similar_str_to_a_from_b(a: str, b: list[str]) -> str | None:
     """Return the string of `b` that is most like `a` (the last one on ties), or None if `b` is empty."""
-    best, best_ratio = None, 0.0
-    for candidate in b:
-        ratio = SequenceMatcher(None, a, candidate).ratio()
-        if ratio >= best_ratio:
-            best, best_ratio = candidate, ratio
-    return best
+    return max(reversed(b), key=lambda candidate: SequenceMatcher(None, a, candidate).ratio(), default=None)
 
 
 def check_availability(requested: str, available: list[str]) -> None:

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import warnings
 from collections import OrderedDict
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,15 +13,9 @@ from torch import nn
 from .tools import mkdir_if_missing
 
 __all__ = [
-    "count_num_param",
-    "init_network_weights",
-    "load_checkpoint",
-    "load_pretrained_weights",
-    "open_all_layers",
-    "open_specified_layers",
-    "resume_from_checkpoint",
-    "save_checkpoint",
-]
+    "count_num_param", "init_network_weights", "load_checkpoint", "load_pretrained_weights", "open_all_layers",
+    "open_specified_layers", "resume_from_checkpoint", "save_checkpoint",
+]  # fmt: skip
 
 BEST_NAME = "model-best.pth.tar"
 
@@ -37,11 +32,6 @@ def _replace(path, write):
     os.replace(partial, path)
 
 
-def _write_text(path, text):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-
-
 def save_checkpoint(state, save_dir, is_best=False, remove_module_from_keys=True, model_name="") -> None:
     """Write `state` to `<save_dir>/<model_name or model.pth.tar-{epoch}>` and its name to `<save_dir>/checkpoint`.
 
@@ -53,7 +43,8 @@ def save_checkpoint(state, save_dir, is_best=False, remove_module_from_keys=True
     path = os.path.join(save_dir, model_name or f"model.pth.tar-{state['epoch']}")
     _replace(path, lambda partial: torch.save(state, partial))
     print(f"Checkpoint saved to {path}")
-    _replace(os.path.join(save_dir, "checkpoint"), lambda partial: _write_text(partial, f"{os.path.basename(path)}\n"))
+    last = f"{os.path.basename(path)}\n"
+    _replace(os.path.join(save_dir, "checkpoint"), lambda partial: Path(partial).write_text(last, encoding="utf-8"))
     if is_best:
         best_path = os.path.join(save_dir, BEST_NAME)
         _replace(best_path, lambda partial: shutil.copy(path, partial))

@@ -113,9 +113,8 @@ def _read(path: Path, n_pictures: int) -> Tensor | None:
 
 def _write(path: Path, features: Tensor) -> None:
     try:
-        write_atomically(
-            path, lambda temporary: save_file({"features": features}, temporary, {"sha256": _tensor_sha256(features)})
-        )
+        about = {"sha256": _tensor_sha256(features)}
+        write_atomically(path, lambda temporary: save_file({"features": features}, temporary, about))
     except OSError as error:
         cache.warn_unwritable(path, error)
 

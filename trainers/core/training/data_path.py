@@ -7,6 +7,7 @@ nothing but the global generator decides about them, a run that is resumed gets 
 
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,16 +49,10 @@ class LastingLoader(DataLoader):
     def __init__(self, stock: DataLoader, keep_mb: int = 0, sampler: Iterable[int] | None = None):
         n = stock.num_workers
         kept = KeptPictures(stock.dataset, n, keep_mb) if keep_mb and KeptPictures.can_serve(stock.dataset) else None
-        super().__init__(
-            LastingItems(stock.dataset, n, kept),
-            batch_size=stock.batch_size,
-            sampler=sampler or stock.sampler,
-            num_workers=n,
-            collate_fn=stock.collate_fn,
-            pin_memory=stock.pin_memory,
-            drop_last=stock.drop_last,
-            persistent_workers=n > 0,
-        )
+        as_stock = ("batch_size", "num_workers", "collate_fn", "pin_memory", "drop_last")
+        options: dict[str, Any] = {name: getattr(stock, name) for name in as_stock}
+        options |= {"sampler": sampler or stock.sampler, "persistent_workers": n > 0}
+        super().__init__(LastingItems(stock.dataset, n, kept), **options)
 
     def __iter__(self):
         if self.dataset.kept:

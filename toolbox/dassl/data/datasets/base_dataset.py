@@ -5,6 +5,7 @@ import random
 import tarfile
 import zipfile
 from collections import defaultdict
+from operator import attrgetter
 
 from dassl.utils import check_availability, mkdir_if_missing
 
@@ -26,21 +27,10 @@ class Datum:
         self._domain = domain
         self._classname = classname
 
-    @property
-    def impath(self) -> str:
-        return self._impath
-
-    @property
-    def label(self) -> int:
-        return self._label
-
-    @property
-    def domain(self) -> int:
-        return self._domain
-
-    @property
-    def classname(self) -> str:
-        return self._classname
+    impath: str = property(attrgetter("_impath"))
+    label: int = property(attrgetter("_label"))
+    domain: int = property(attrgetter("_domain"))
+    classname: str = property(attrgetter("_classname"))
 
 
 class DatasetBase:
@@ -60,34 +50,13 @@ class DatasetBase:
             missing = sorted(set(range(self._num_classes)) - set(self._lab2cname))
             raise ValueError(f"Labels must be 0, 1, 2, ... without gaps, but train_x has no item of {missing[:10]}")
 
-    @property
-    def train_x(self):
-        return self._train_x
-
-    @property
-    def train_u(self):
-        return self._train_u
-
-    @property
-    def val(self):
-        return self._val
-
-    @property
-    def test(self):
-        return self._test
-
-    @property
-    def num_classes(self) -> int:
-        return self._num_classes
-
-    @property
-    def lab2cname(self) -> dict[int, str]:
-        return self._lab2cname
-
-    @property
-    def classnames(self) -> list[str]:
-        """Class names in the order of their labels."""
-        return self._classnames
+    train_x = property(attrgetter("_train_x"))
+    train_u = property(attrgetter("_train_u"))
+    val = property(attrgetter("_val"))
+    test = property(attrgetter("_test"))
+    num_classes: int = property(attrgetter("_num_classes"))
+    lab2cname: dict[int, str] = property(attrgetter("_lab2cname"))
+    classnames: list[str] = property(attrgetter("_classnames"))  # in the order of their labels
 
     @staticmethod
     def get_num_classes(data_source) -> int:

@@ -7,32 +7,14 @@ from torchvision.transforms.functional import InterpolationMode
 
 __all__ = ["INTERPOLATION_MODES", "build_transform"]
 
-INTERPOLATION_MODES = {
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-    "nearest": InterpolationMode.NEAREST,
-}
+INTERPOLATION_MODES = {name: InterpolationMode(name) for name in ("bilinear", "bicubic", "nearest")}
 
 CHOICES = [
-    "random_flip",
-    "random_resized_crop",
-    "normalize",
-    "instance_norm",
-    "random_crop",
-    "random_translation",
+    "random_flip", "random_resized_crop", "normalize", "instance_norm", "random_crop", "random_translation",
     "center_crop",  # always on in testing
-    "cutout",
-    "imagenet_policy",
-    "cifar10_policy",
-    "svhn_policy",
-    "randaugment",
-    "randaugment_fixmatch",
-    "randaugment2",
-    "gaussian_noise",
-    "colorjitter",
-    "randomgrayscale",
-    "gaussian_blur",
-]
+    "cutout", "imagenet_policy", "cifar10_policy", "svhn_policy", "randaugment", "randaugment_fixmatch", "randaugment2",
+    "gaussian_noise", "colorjitter", "randomgrayscale", "gaussian_blur",
+]  # fmt: skip
 
 
 class RandomTranslation:
