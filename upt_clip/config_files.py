@@ -3,12 +3,12 @@
 They are YAML of plain values, each key once.
 """
 
-import difflib
 from pathlib import Path
 
 import yaml
 
 from . import HOME
+from .messages import did_you_mean
 
 CONFIGS = HOME / "configs"
 ZERO_SHOT = "ZeroshotCLIP"
@@ -87,9 +87,9 @@ def config_file(trainer: str, cfg: str) -> Path:
     """
     trainers = sorted(path.name for path in (CONFIGS / "trainers").iterdir() if path.is_dir())
     if trainer not in trainers:
-        near = difflib.get_close_matches(trainer.lower(), [t.lower() for t in trainers], n=1)
-        hint = f" (did you mean {next(t for t in trainers if t.lower() == near[0])}?)" if near else ""
-        raise ValueError(f'unknown trainer "{trainer}"{hint}: use one of {", ".join(trainers)}')
+        raise ValueError(
+            f'unknown trainer "{trainer}"{did_you_mean(trainer, trainers)}: use one of {", ".join(trainers)}'
+        )
     there = {path.stem: path for path in sorted((CONFIGS / "trainers" / trainer).glob("*.yaml"))}
     if cfg not in there:
         raise ValueError(f'{trainer} has no config "{cfg}": use --cfg with one of {", ".join(there)}')

@@ -4,13 +4,13 @@ A word is turned into what the rest of the project uses where it comes in, by `f
 """
 
 import ast
-import difflib
 import hashlib
 import os
 from collections.abc import Container
 from pathlib import Path
 
 from .config_files import ZERO_SHOT, dataset_file, dataset_names
+from .messages import did_you_mean
 
 LAYOUT = (ZERO_SHOT, "base2new", "evaluation", "submitit")  # folders of an output folder that are no data set's
 MARK = ".folder"  # in an output folder's NAME/: the path of the folder of pictures that has the name
@@ -40,9 +40,8 @@ def find(word: str, root: str | Path) -> str:
         if word and folder.is_dir():
             below = str(folder.relative_to(base)) if base in folder.parents else ""
             return below if below and below not in dataset_names() else str(folder)
-    near = difflib.get_close_matches(word, dataset_names(), n=1)
     raise ValueError(
-        f'unknown data set "{word}"{f" (did you mean {near[0]}?)" if near else ""}: use one of '
+        f'unknown data set "{word}"{did_you_mean(word, dataset_names())}: use one of '
         f"{', '.join(dataset_names())}, or a folder of pictures, by its path or its name below {base} (--root)"
     )
 
