@@ -7,6 +7,7 @@ process alone prints and keeps files: the others write to a temporary folder and
 
 import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -43,11 +44,13 @@ def start(cfg: CfgNode) -> CfgNode:
         print(f"{world()} processes share every batch")
         return cfg
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
-    folder = tempfile.TemporaryDirectory(prefix="upt-process-")
-    atexit.register(folder.cleanup)
+    # no TemporaryDirectory: where Python 3.13 forks a worker, it forgets the functions for the exit, and with the last
+    # hold on the object the folder would go
+    folder = tempfile.mkdtemp(prefix="upt-process-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.OUTPUT_DIR, cfg.RESUME = folder.name, ""  # what is resumed comes from the first process
+    cfg.OUTPUT_DIR, cfg.RESUME = folder, ""  # what is resumed comes from the first process
     cfg.freeze()
     return cfg
 
