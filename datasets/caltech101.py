@@ -2,20 +2,14 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from .few_shot import FewShotDataset
-from .make_split import split_folders
-
-IGNORED = ("BACKGROUND_Google", "Faces_easy")
-RENAMED = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}
+from .class_folders import ClassFolders
 
 
 @DATASET_REGISTRY.register()
-class Caltech101(FewShotDataset):
+class Caltech101(ClassFolders):
     dataset_dir = "caltech-101"
     images = "101_ObjectCategories"
     split_file = "split_zhou_Caltech101.json"
     homepage = "https://data.caltech.edu/records/mzrjq-6wc02"
-
-    @classmethod
-    def make_split(cls, folder):
-        return split_folders(folder / cls.images, IGNORED, RENAMED)
+    ignored = ("BACKGROUND_Google", "Faces_easy")
+    renamed = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}

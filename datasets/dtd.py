@@ -2,17 +2,12 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from .few_shot import FewShotDataset
-from .make_split import split_folders
+from .class_folders import ClassFolders
 
 
 @DATASET_REGISTRY.register()
-class DescribableTextures(FewShotDataset):
+class DescribableTextures(ClassFolders):
     dataset_dir = "dtd"
     images = "images"
     split_file = "split_zhou_DescribableTextures.json"
     homepage = "https://www.robots.ox.ac.uk/~vgg/data/dtd/"
-
-    @classmethod
-    def make_split(cls, folder):
-        return split_folders(folder / cls.images)

@@ -2,19 +2,11 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from .few_shot import ShiftedDataset
-from .imagenet import PUBLISHED_NAMES, read_classnames, wnid_items
-from .split import Split
+from .imagenet_shift import ImageNetShift
 
 
 @DATASET_REGISTRY.register()
-class ImageNetR(ShiftedDataset):
+class ImageNetR(ImageNetShift):
     dataset_dir = "imagenet-rendition"
     images = "imagenet-r"
     homepage = "https://github.com/hendrycks/imagenet-r"
-    published_names = PUBLISHED_NAMES
-    indexed = True
-
-    @classmethod
-    def make_split(cls, folder):
-        return Split([], [], wnid_items(folder / cls.images, "", read_classnames(folder)))

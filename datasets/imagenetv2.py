@@ -2,19 +2,17 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from .few_shot import ShiftedDataset
-from .imagenet import PUBLISHED_NAMES, read_classnames
+from .imagenet import read_classnames
+from .imagenet_shift import ImageNetShift
 from .split import Item, Split
 from .tree import index_images
 
 
 @DATASET_REGISTRY.register()
-class ImageNetV2(ShiftedDataset):
+class ImageNetV2(ImageNetShift):
     dataset_dir = "imagenetv2"
     images = "imagenetv2-matched-frequency-format-val"
     homepage = "https://github.com/modestyachts/ImageNetV2"
-    published_names = PUBLISHED_NAMES
-    indexed = True
 
     @classmethod
     def make_split(cls, folder):

@@ -2,13 +2,12 @@
 
 import json
 
-import numpy as np
 from dassl.data.datasets import DATASET_REGISTRY
-from scipy.io import loadmat
 
 from .few_shot import FewShotDataset
 from .make_split import group_by_label, split_50_20_30
 from .split import Item
+from .text import read_array
 
 
 @DATASET_REGISTRY.register()
@@ -21,7 +20,6 @@ class OxfordFlowers(FewShotDataset):
     @classmethod
     def make_split(cls, folder):
         names = json.loads((folder / "cat_to_name.json").read_text(encoding="utf-8"))
-        with open(folder / "imagelabels.mat", "rb") as file:
-            labels = np.atleast_1d(loadmat(file, squeeze_me=True)["labels"]).tolist()
+        labels = read_array(folder / "imagelabels.mat", "labels").tolist()
         items = [Item(f"image_{i:05d}.jpg", label - 1, names[str(label)]) for i, label in enumerate(labels, 1)]
         return split_50_20_30(group_by_label(items))

@@ -1,12 +1,11 @@
 """Stanford Cars (Krause et al., 2013): 196 models; the paths of its split are relative to the dataset's folder."""
 
-import numpy as np
 from dassl.data.datasets import DATASET_REGISTRY
-from scipy.io import loadmat
 
 from .few_shot import FewShotDataset
 from .make_split import split_trainval
 from .split import Item
+from .text import read_array
 
 
 @DATASET_REGISTRY.register()
@@ -17,18 +16,13 @@ class StanfordCars(FewShotDataset):
 
     @classmethod
     def make_split(cls, folder):
-        names = np.atleast_1d(_mat(folder / "devkit" / "cars_meta.mat")["class_names"])
+        names = read_array(folder / "devkit" / "cars_meta.mat", "class_names")
         names = [" ".join([name.split()[-1], *name.split()[:-1]]) for name in map(str, names)]  # the year to the front
 
         def read(pictures, annotations):
-            rows = np.atleast_1d(_mat(annotations)["annotations"])
+            rows = read_array(annotations, "annotations")
             labels = [(str(row["fname"]), int(row["class"]) - 1) for row in rows]
             return [Item(f"{pictures}/{file}", label, names[label]) for file, label in labels]
 
         trainval = read("cars_train", folder / "devkit" / "cars_train_annos.mat")
         return split_trainval(trainval, read("cars_test", folder / "cars_test_annos_withlabels.mat"))
-
-
-def _mat(path):
-    with open(path, "rb") as file:  # an OSError of our own, with the file's name in it
-        return loadmat(file, squeeze_me=True)

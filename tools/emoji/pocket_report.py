@@ -56,10 +56,9 @@ def accuracy(predicted: np.ndarray, rows: Rows) -> float:
 def few_shot(rows: Rows, shots: int, seed: int) -> list[int]:
     """Return the positions of `shots` rows of each class, drawn with a private generator."""
     rng = random.Random(seed)
-    positions: dict[int, list[int]] = {}
-    for i, (_, label, _) in enumerate(rows):
-        positions.setdefault(label, []).append(i)
-    return [i for members in positions.values() for i in rng.sample(members, min(shots, len(members)))]
+    labels = [label for _, label, _ in rows]
+    groups = ([i for i, one in enumerate(labels) if one == label] for label in dict.fromkeys(labels))
+    return [i for members in groups for i in rng.sample(members, min(shots, len(members)))]
 
 
 def probe(train: np.ndarray, labels: np.ndarray, val: np.ndarray, val_rows: Rows) -> LogisticRegression:

@@ -65,15 +65,11 @@ def _spread(queue: list[tuple[str, dict]]) -> list[tuple[str, dict]]:
     """First one picture of each class, then a second one of each, and so on."""
     turn: Counter = Counter()
     keyed = []
-    for path, predictions in sorted(queue, key=lambda item: _hash(item[0])):
-        true = next(iter(predictions.values())).true_class
-        keyed.append((turn[true], _hash(path), path, predictions))
+    for item in sorted(queue, key=lambda item: hashlib.sha256(item[0].encode("utf-8", "surrogatepass")).hexdigest()):
+        true = next(iter(item[1].values())).true_class
+        keyed.append((turn[true], item))
         turn[true] += 1
-    return [item[2:] for item in sorted(keyed, key=lambda item: item[:2])]
-
-
-def _hash(path: str) -> str:
-    return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()
+    return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
 
 
 def _next_sample(group: str, queue, folders: list[str], left_out: Counter) -> Sample | None:

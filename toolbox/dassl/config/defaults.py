@@ -7,8 +7,7 @@ DEFAULTS = {
     "OUTPUT_DIR": "./output",
     "RESUME": "",
     "SEED": -1,  # negative: not seeded
-    "USE_CUDA": True,
-    "VERBOSE": True,
+    "USE_CUDA": True, "VERBOSE": True,
     "INPUT": {
         "SIZE": (224, 224),
         "INTERPOLATION": "bilinear",  # bilinear | bicubic | nearest
@@ -25,11 +24,9 @@ DEFAULTS = {
         "GB_P": 0.5, "GB_K": 21,
     },
     "DATASET": {
-        "ROOT": "",
-        "NAME": "",
+        "ROOT": "", "NAME": "",
         "SOURCE_DOMAINS": (), "TARGET_DOMAINS": (),
-        "NUM_LABELED": -1,
-        "NUM_SHOTS": -1,
+        "NUM_LABELED": -1, "NUM_SHOTS": -1,
         "VAL_PERCENT": 0.1,
         "STL10_FOLD": -1,
         "CIFAR_C_TYPE": "", "CIFAR_C_LEVEL": 1,
@@ -50,9 +47,7 @@ DEFAULTS = {
     },
     "OPTIM": {
         "NAME": "adam",
-        "LR": 0.0003,
-        "WEIGHT_DECAY": 0.0005,
-        "MOMENTUM": 0.9,
+        "LR": 0.0003, "WEIGHT_DECAY": 0.0005, "MOMENTUM": 0.9,
         "SGD_DAMPNING": 0, "SGD_NESTEROV": False,
         "RMSPROP_ALPHA": 0.99,
         "ADAM_BETA1": 0.9, "ADAM_BETA2": 0.999,
@@ -63,15 +58,13 @@ DEFAULTS = {
         "MAX_EPOCH": 10,
         "WARMUP_EPOCH": -1,  # > 0 switches the warm-up on
         "WARMUP_TYPE": "linear",  # linear | constant
-        "WARMUP_CONS_LR": 1e-5,
-        "WARMUP_MIN_LR": 1e-5,
+        "WARMUP_CONS_LR": 1e-5, "WARMUP_MIN_LR": 1e-5,
         "WARMUP_RECOUNT": True,  # the schedule counts its epochs from the end of the warm-up
     },
     "TRAIN": {"CHECKPOINT_FREQ": 0, "PRINT_FREQ": 10, "COUNT_ITER": "train_x"},
     "TEST": {
         "EVALUATOR": "Classification",
-        "PER_CLASS_RESULT": False,
-        "COMPUTE_CMAT": False,
+        "PER_CLASS_RESULT": False, "COMPUTE_CMAT": False,
         "NO_TEST": False,
         "SPLIT": "test",
         "FINAL_MODEL": "last_step",  # last_step | best_val

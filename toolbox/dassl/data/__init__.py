@@ -1,5 +1,3 @@
 """Datasets, transforms and loaders."""
 
-from .data_manager import DataManager, DatasetWrapper
-
-__all__ = ["DataManager", "DatasetWrapper"]
+from .data_manager import *  # noqa: F403

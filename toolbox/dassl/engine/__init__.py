@@ -1,8 +1,6 @@
 """Trainers."""
 
-from .base import TrainerBase
-from .build import TRAINER_REGISTRY, build_trainer
-from .simple_net import SimpleNet
-from .trainer import SimpleTrainer, TrainerX, TrainerXU
-
-__all__ = ["TRAINER_REGISTRY", "SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU", "build_trainer"]
+from .base import *  # noqa: F403
+from .build import *  # noqa: F403
+from .simple_net import *  # noqa: F403
+from .trainer import *  # noqa: F403

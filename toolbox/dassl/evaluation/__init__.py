@@ -1,6 +1,4 @@
 """Evaluators."""
 
-from .build import EVALUATOR_REGISTRY, build_evaluator
-from .evaluator import Classification, EvaluatorBase
-
-__all__ = ["EVALUATOR_REGISTRY", "Classification", "EvaluatorBase", "build_evaluator"]
+from .build import *  # noqa: F403
+from .evaluator import *  # noqa: F403

@@ -1,6 +1,4 @@
 """Optimizers and learning-rate schedules from `cfg.OPTIM`."""
 
-from .lr_scheduler import build_lr_scheduler
-from .optimizer import build_optimizer
-
-__all__ = ["build_lr_scheduler", "build_optimizer"]
+from .lr_scheduler import *  # noqa: F403
+from .optimizer import *  # noqa: F403

@@ -1,6 +1,4 @@
 """Dataset base class and registry."""
 
-from .base_dataset import DatasetBase, Datum
-from .build import DATASET_REGISTRY, build_dataset
-
-__all__ = ["DATASET_REGISTRY", "DatasetBase", "Datum", "build_dataset"]
+from .base_dataset import *  # noqa: F403
+from .build import *  # noqa: F403

@@ -1,5 +1,3 @@
 """Image transforms."""
 
-from .transforms import INTERPOLATION_MODES, build_transform
-
-__all__ = ["INTERPOLATION_MODES", "build_transform"]
+from .transforms import *  # noqa: F403
