@@ -1,8 +1,8 @@
-"""CoOp's command line: `python train.py -h`. The code is upt_clip/train.py; `upt-clip run` is the same."""
+"""CoOp's command line: `python train.py -h`. It is the same as `upt-clip run`."""
 
 import sys
 
-from upt_clip.train import cli
+from upt_clip.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(cli())
+    sys.exit(main(["run", *sys.argv[1:]]))

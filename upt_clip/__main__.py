@@ -59,14 +59,15 @@ def main(argv: list[str] | None = None) -> int:
     if name == "--version":
         print(f"upt-clip {__version__}")
         return 0
-    if name == "run":  # it says more about its end
-        return import_module("upt_clip.train").cli(words[1:])
-    return cli.status(lambda: _command(name, words), GOES_ON.get(COMMANDS.get(name, ("",))[0], "Stopped"))
+    stopped = GOES_ON.get(COMMANDS.get(name, ("",))[0], "Stopped")
+    return cli.status(lambda: _command(name, words), stopped, debug=name == "run" and "--debug" in words)
 
 
 def _command(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
         raise ValueError(f'unknown command "{name}"{did_you_mean(name, COMMANDS)}; upt-clip -h lists all')
+    if name == "run":  # it says more about its end
+        return import_module("upt_clip.train").cli(words[1:])
     module = import_module(f"upt_clip.tools.{COMMANDS[name][0]}")
     return module.main(words if COMMANDS[name][0] == SWEEP else words[1:])
 

@@ -11,6 +11,12 @@ from .messages import one_line
 
 USER_ERROR = 2  # the exit status that says: you must change something
 DEBUG_HINT = " (--debug shows where)"  # behind errors of train.py, which has that option
+PIP = {
+    "PIL": "Pillow",
+    "clip": "clip-anytorch",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}  # by module, where it differs
 KEY = re.compile(r"[A-Z][A-Z0-9_]*([._][A-Z0-9_]+)+")  # a config key such as OPTIM.LR or USE_CUDA
 
 
@@ -55,6 +61,13 @@ def status(main: Callable[[], int | None], stopped: str = "Stopped", hint: str =
         if debug:
             raise
         print(f"error: {one_line(error)}{hint}", file=sys.stderr)
+        return USER_ERROR
+    except ImportError as error:
+        package = error.name or ""
+        if debug or "." in package or (package and not isinstance(error, ModuleNotFoundError)):
+            raise  # a module or a name is missing in a package that is there: nobody can install it
+        missing = f"the package {package} is missing: pip install {PIP.get(package, package)}"
+        print(f"error: {missing if package else one_line(error)}{hint}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)

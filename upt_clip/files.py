@@ -41,11 +41,12 @@ def write_atomically(path: Path, write: Callable[[Path], object], previous: Path
 
 def sync(path: Path) -> None:
     """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows wants what can be written
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError:
-        if not path.is_dir():  # some file systems can do it with files alone
+        if not path.is_dir():  # some systems can do it with files alone
             raise
-    finally:
-        os.close(descriptor)

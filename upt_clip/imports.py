@@ -1,11 +1,11 @@
-"""Puts right what `dassl` and `clip` need to be imported in today's environments, whoever imports them, in any order.
+"""Puts right what `dassl`, `clip` and `torch` need to be imported in today's environments, by whomever, in any order.
 
 * Where no `dassl` is found, the subset in toolbox/ is: its folder comes last in the import path.
 * Dassl.pytorch asks for `gdown`, `wilds` and `pandas` when it is imported, for downloads and three data sets that
   nothing here uses. Where they are missing, a stand-in takes their place for that moment.
 * OpenAI's `clip`, and torch.compile of PyTorch 2.1, take one module from `pkg_resources`, which setuptools 82 no longer
   has.
-
+* PyTorch older than 2.3 fails in many places beside NumPy 2; this is said at once.
 * PyTorch 2.1 warns of itself whenever it reads a checkpoint, and newer ones whenever they read OpenAI's, which are
   TorchScript: no user can do anything about that.
 
@@ -87,6 +87,8 @@ class _Finder(MetaPathFinder):
         self.toolbox, self.looking = str(toolbox), False
 
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        if fullname == "torch":
+            _check_numpy()
         if fullname not in ("dassl", "clip", COMPILERS) or self.looking:
             return None
         self.looking = True
@@ -103,16 +105,32 @@ class _Finder(MetaPathFinder):
 
 
 def prepare(toolbox: Path) -> None:
-    """Has the first import of `dassl` and of `clip` put right; a `dassl` that is there already is repaired at once.
+    """Has the first import of each package put right; one that is there already is seen to at once.
 
     Args:
         toolbox: the folder of the `dassl` that is taken where there is no other.
+
+    Raises:
+        ImportError: PyTorch is there and cannot work with this NumPy; otherwise its first import will say so.
     """
     sys.meta_path.insert(0, _Finder(toolbox))
     for message in ("TypedStorage is deprecated", "`torch.jit.load` is deprecated"):
         warnings.filterwarnings("ignore", message, module="torch")
+    if "torch" in sys.modules:
+        _check_numpy()
     if "dassl" in sys.modules:
         _repair()
+
+
+def _check_numpy() -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.version import parse
+
+    with contextlib.suppress(PackageNotFoundError):
+        torch, numpy = version("torch"), version("numpy")
+        if parse(torch).release < (2, 3) and parse(numpy).major >= 2:
+            raise ImportError(f'PyTorch {torch} cannot work with NumPy {numpy}: pip install "numpy<2"')
 
 
 def _repair() -> None:

@@ -2,11 +2,16 @@
 
 import contextlib
 import errno
-import fcntl
+import functools
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 HANDED_DOWN = "UPT_LOCK"  # environment variable: the descriptor of the lock that a planner took for its child
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -19,11 +24,14 @@ def take(directory: Path) -> int | None:
 
     It is the system's own lock on an open file: it goes when the last process that has the file open ends, however
     that happens. A child that was given the descriptor keeps the directory even if its parent is killed. The file
-    itself stays: deleting it would let two processes hold locks on two files of one name. On a file system that has no
-    locks nothing is locked, which is said.
+    itself stays: deleting it would let two processes hold locks on two files of one name. Where the file system or the
+    operating system has no locks nothing is locked, which is said.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    if fcntl is None:
+        _say_that_locks_are_off("this system has none")
+        return descriptor
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -33,8 +41,13 @@ def take(directory: Path) -> int | None:
         if error.errno not in UNSUPPORTED:
             os.close(descriptor)
             raise
-        print(f"Note: no locks in {directory} ({error.strerror}): start no second process there", file=sys.stderr)
+        _say_that_locks_are_off(f"{directory}: {error.strerror}")
     return descriptor
+
+
+@functools.cache
+def _say_that_locks_are_off(why: str) -> None:
+    print(f"Note: locks are off ({why}): start no second process in the same folder", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -79,4 +92,5 @@ def _let_go_after_fork() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_after_fork)

@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -192,9 +191,20 @@ def peak_memory_mb(function: Callable, *arguments, limit_gib: float) -> float | 
 
 
 def _limited(limit_gib: float, function: Callable, arguments: tuple) -> Task:
-    limit = int((limit_gib + MAPPED_GIB) * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    return partial(report.peak_memory_mb, function(*arguments))
+    with contextlib.suppress(ImportError):  # Windows has no limit
+        import resource
+
+        limit = int((limit_gib + MAPPED_GIB) * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    device = function(*arguments)
+
+    def peak() -> float:
+        found = report.peak_memory_mb(device)
+        if found is None:
+            raise ValueError("the peak of memory cannot be read here: pip install psutil")
+        return found
+
+    return peak
 
 
 def machine(device: torch.device) -> dict[str, object]:
@@ -205,5 +215,5 @@ def machine(device: torch.device) -> dict[str, object]:
     return {
         "cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "load": round(os.getloadavg()[0], 2), **report.versions(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else "unknown", **report.versions(),
     }  # fmt: skip

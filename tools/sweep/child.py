@@ -107,7 +107,7 @@ def _fresh(arguments: list[str], environment: dict[str, str], lock: int) -> subp
         env=os.environ | environment | import_path() | {"PYTHONUNBUFFERED": "1", locks.HANDED_DOWN: str(lock)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        pass_fds=[lock],
+        pass_fds=[lock] if os.name == "posix" else [],
         text=True,
         errors="replace",
     )

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import sys
 from importlib import metadata
 
@@ -15,6 +14,11 @@ from upt_clip import dassl_compat
 
 from ..clip.loader import tensors_sha256, token_text, weights_sha256
 from . import run_dir
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 def trainables(parameters: dict[str, nn.Parameter], n_frozen: int) -> str:
@@ -48,7 +52,7 @@ def result(trainer, results: dict, test_seconds: float) -> dict:
         "trainable_parameters": sum(p.numel() for p in learned),
         "train_seconds": round(trainer.train_seconds, 3),
         "test_seconds": round(test_seconds, 3),
-        "peak_memory_mb": round(peak_memory_mb(trainer.device), 1),
+        "peak_memory_mb": peak_memory_mb(trainer.device),
         "device": _device_name(trainer.device),
         "few_shot_sha256": run_dir.few_shot_sha256(trainer.dm.dataset),
         "prompts_sha256": tensors_sha256(trainer.model.learner.state_dict()),
@@ -110,8 +114,16 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Of the GPU if there is one, else of the process; MiB."""
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Of the GPU if there is one, else of the process; MiB. None on Windows without psutil."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    if resource:
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+    try:
+        import psutil
+    except ImportError:
+        return None
+    peak = getattr(psutil.Process().memory_info(), "peak_wset", None)  # Windows alone has it
+    return peak and round(peak / 2**20, 1)

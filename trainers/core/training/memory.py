@@ -97,6 +97,10 @@ def free_bytes(device: torch.device) -> float:
             used = int((group / "memory.current").read_text()) - _numbers(group / "memory.stat")["inactive_file"]
             free = min(free, int((group / "memory.max").read_text()) - used)
         return free
+    with contextlib.suppress(ImportError):
+        import psutil
+
+        return psutil.virtual_memory().available
     with contextlib.suppress(AttributeError, OSError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return math.inf
