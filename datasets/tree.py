@@ -11,9 +11,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 
 def list_images(folder: Path) -> list[str]:
     """Names of the pictures directly in the folder, sorted; hidden files and other kinds of files are left out."""
-    return sorted(
-        entry for entry in os.listdir(folder) if entry.lower().endswith(IMAGE_SUFFIXES) and not entry.startswith(".")
-    )
+    shown = (name for name in os.listdir(folder) if not name.startswith("."))
+    return sorted(name for name in shown if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def list_folders(folder: Path) -> list[str]:

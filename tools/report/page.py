@@ -20,7 +20,6 @@ from upt_clip.files import write_atomically
 from upt_clip.tools.report import config_rows, matrix, missing, samples, settings
 from upt_clip.tools.report.settings import KINDS, Setting
 from upt_clip.tools.tables import results
-from upt_clip.tools.tables.cells import PROTOCOLS
 from upt_clip.tools.tables.layout import Table
 from upt_clip.tools.tables.results import Record
 from upt_clip.tools.tables.table import TITLES, tables
@@ -85,7 +84,7 @@ def _summary(records: list[Record], everything: list[Record]) -> list[tuple[str,
 def _tables(records: list[Record], seeds: list[int]) -> dict[str, list[Table]]:
     """Each protocol's tables, published numbers beside them; notes without a table go to the one before."""
     found: dict[str, list[Table]] = {}
-    for protocol in PROTOCOLS:
+    for protocol in TITLES:
         for one in tables(protocol, records, compare=True, seeds=seeds):
             if one.rows:
                 found.setdefault(protocol, []).append(one)

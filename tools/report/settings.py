@@ -105,11 +105,8 @@ def settings(records: list[Record]) -> list[Setting]:
             groups[key] = [*groups[key], *found]
     made = []
     for (dataset, kind, classes), members in groups.items():
-        trained: dict[int, set[str]] = defaultdict(set)
-        for record in members:
-            if record.shots is not None:
-                trained[record.shots].add(record.trainer)
-        shots = max(trained, key=lambda n: (len(trained[n]), n), default=None)
+        methods = Counter(n for n, _ in {(record.shots, record.trainer) for record in members} if n is not None)
+        shots = max(methods, key=lambda n: (methods[n], n), default=None)
         chosen = [record for record in members if record.shots in (None, shots)]
         made.append(Setting(dataset, kind, classes, shots, _methods(chosen)))
     return sorted(made, key=lambda s: (s.dataset, list(KINDS).index(s.kind), s.classes))

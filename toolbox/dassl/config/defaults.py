@@ -4,8 +4,7 @@ _SAMPLING = {"SAMPLER": "RandomSampler", "BATCH_SIZE": 32, "N_DOMAIN": 0, "N_INS
 
 DEFAULTS = {
     "VERSION": 1,
-    "OUTPUT_DIR": "./output",
-    "RESUME": "",
+    "OUTPUT_DIR": "./output", "RESUME": "",
     "SEED": -1,  # negative: not seeded
     "USE_CUDA": True, "VERBOSE": True,
     "INPUT": {
@@ -41,8 +40,7 @@ DEFAULTS = {
         "TEST": {"SAMPLER": "SequentialSampler", "BATCH_SIZE": 32},
     },
     "MODEL": {
-        "INIT_WEIGHTS": "",
-        "BACKBONE": {"NAME": "", "PRETRAINED": True},
+        "INIT_WEIGHTS": "", "BACKBONE": {"NAME": "", "PRETRAINED": True},
         "HEAD": {"NAME": "", "HIDDEN_LAYERS": (), "ACTIVATION": "relu", "BN": True, "DROPOUT": 0.0},
     },
     "OPTIM": {

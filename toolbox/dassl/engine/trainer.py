@@ -10,14 +10,7 @@ import torch
 from dassl.data import DataManager
 from dassl.evaluation import build_evaluator
 from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import (
-    AverageMeter,
-    MetricMeter,
-    count_num_param,
-    load_checkpoint,
-    load_pretrained_weights,
-    mkdir_if_missing,
-)
+from dassl.utils import AverageMeter, MetricMeter, count_num_param, load_checkpoint, load_pretrained_weights
 from tqdm import tqdm
 
 from .base import BEST_NAME, TrainerBase
@@ -88,7 +81,7 @@ class SimpleTrainer(TrainerBase):
             if self.start_epoch > 0:
                 self._restore_best(directory)
         writer_dir = os.path.join(self.output_dir, "tensorboard")
-        mkdir_if_missing(writer_dir)
+        os.makedirs(writer_dir, exist_ok=True)
         self.init_writer(writer_dir)
         self.time_start = time.time()
 
@@ -114,7 +107,7 @@ class SimpleTrainer(TrainerBase):
             result = load_checkpoint(path)["val_result"]
             own_path = os.path.join(self.output_dir, name, BEST_NAME)
             if os.path.abspath(own_path) != os.path.abspath(path):
-                mkdir_if_missing(os.path.dirname(own_path))
+                os.makedirs(os.path.dirname(own_path), exist_ok=True)
                 shutil.copy(path, own_path)
         if result is not None:
             self.best_result = result
