@@ -40,8 +40,9 @@ def find(word: str, root: str | Path) -> str:
         if word and folder.is_dir():
             below = str(folder.relative_to(base)) if base in folder.parents else ""
             return below if below and below not in dataset_names() else str(folder)
+    hint = "" if is_path or "/" in word.rstrip("/") else did_you_mean(word, dataset_names())  # a path is no name
     raise ValueError(
-        f'unknown data set "{word}"{did_you_mean(word, dataset_names())}: use one of '
+        f'unknown data set "{word}"{hint}: use one of '
         f"{', '.join(dataset_names())}, or a folder of pictures, by its path or its name below {base} (--root)"
     )
 

@@ -145,7 +145,7 @@ def test_own_folders_by_their_paths(tmp_path, monkeypatch, capsys, form):
 
 
 def test_an_unknown_set():
-    with pytest.raises(ValueError, match='unknown data set "cifar": use one of caltech101, .* a folder of pictures'):
+    with pytest.raises(ValueError, match='unknown data set "cifar".*: use one of caltech101, .* a folder of pictures'):
         check.main(["cifar"])
 
 

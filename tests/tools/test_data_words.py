@@ -83,6 +83,7 @@ def test_what_is_neither_is_said_in_one_line(home, word):
     with pytest.raises(ValueError, match="unknown data set") as caught:
         plan("train", word)
     assert str(home / "data") in str(caught.value) and "\n" not in str(caught.value)
+    assert ("did you mean" in str(caught.value)) == ("/" not in word)  # data sets are no guess for a path
 
 
 def names_of(home, *places, output="output", claim=True) -> list[str]:
