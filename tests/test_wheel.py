@@ -11,9 +11,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from packaging.version import parse
 
 import upt_clip
 from tests.trees import make_folder
+from upt_clip.tools.use.export import PT2_SINCE
 
 pytest.importorskip("setuptools", minversion="77.0.3", reason="pyproject.toml builds with setuptools 77 or newer")
 ROOT = Path(__file__).parents[1]
@@ -21,6 +24,7 @@ LARGEST_MB = 40
 TRACKED = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 FOLDERS = ("upt_clip", "trainers", "datasets", "tools", "configs", "assets", "toolbox")
 RUN = "output/photos/UPT/pocket_c16_2shots/MAX_EPOCH-2/seed1"
+FORMAT = "pt2" if parse(torch.__version__) >= parse(PT2_SINCE) else "torchscript"
 # One process for all, since each would import torch anew.
 COMMANDS = f"""
 import json, sys
@@ -38,7 +42,7 @@ run("report", "output", "--seeds", "1")
 run("rerun", "{RUN}")
 run("words", "{RUN}", "--top", "1")
 run("attention", "{RUN}", "photos/train/cat/00.jpg")
-run("export", "{RUN}")
+run("export", "{RUN}", "--format", "{FORMAT}")
 run("data", "check", "photos")
 run("data", "list")
 run("demo", "--seeds", "1", "--trainer", "CoOp", "--output", "demo", "OPTIM.MAX_EPOCH", "1")
