@@ -21,7 +21,7 @@ setup: $(STAMP)
 
 $(STAMP): setup.py upt_clip/__init__.py
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@test -x $(PY) || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install "setuptools>=77.0.3"; }  # builds the wheel in the tests
 	$(if $(UPT_TORCH),$(PY) -m pip install $(UPT_TORCH))
 	@$(PY) -m pip list --format=freeze --exclude upt-clip > $(STAMP).there
 	UPT_KEEP_CLIP=$$($(PY) -c $(FOREIGN_CLIP)) $(PY) -m pip install --constraint $(STAMP).there -e .[dev]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.environments.lacking import run, upt_clip
-from tests.tools.trees_of_runs import few_shot
+from tests.tools.tables.trees_of_runs import few_shot
 from upt_clip import __version__, cli
 
 HEAVY = ("torch", "torchvision", "numpy", "clip", "dassl", "sklearn", "scipy", "matplotlib", "jinja2", "PIL")

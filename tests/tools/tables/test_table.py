@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from tests.tools.trees_of_runs import TARGETS, base2new, evaluated, few_shot, put, zero_shot
+from tests.tools.tables.trees_of_runs import TARGETS, base2new, evaluated, few_shot, put, zero_shot
 from upt_clip.tools.tables import cells, published, results, table
 
 

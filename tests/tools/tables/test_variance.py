@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.tools.trees_of_runs import base2new, few_shot, put, zero_shot
+from tests.tools.tables.trees_of_runs import base2new, few_shot, put, zero_shot
 from upt_clip.tools.tables import figure1, results, variance
 from upt_clip.tools.tables.figure1 import Point
 

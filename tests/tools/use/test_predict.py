@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.tools.test_export import HAS_PT2
+from tests.tools.use.test_export import HAS_PT2
 from tests.trainers.conftest import build, config, pets_root  # noqa: F401
 from tests.trainers.test_predictor import finished, put_in_place  # noqa: F401
 from upt_clip import trainers
 from upt_clip.tools.use import attention, export, nearest_words, predict, test
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Tests of the pages whose tables are made by the commands that stand in them."""
 
 import pytest
-from trees_of_runs import few_shot, zero_shot
 
+from tests.tools.tables.trees_of_runs import few_shot, zero_shot
 from upt_clip.tools.sweep import results_page
 
 PAGE = """# Results

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.tools.trees_of_runs import base2new, few_shot, zero_shot
+from tests.tools.tables.trees_of_runs import base2new, few_shot, zero_shot
 from upt_clip.tools.tables import plot, plot_style, results
 from upt_clip.tools.tables.results import Method
 

@@ -15,7 +15,7 @@ from upt_clip.tools.emoji.packs import ARTISTS, BENCH_ARTISTS, SHIFTS, SOURCE, T
 from upt_clip.tools.emoji.pocket_data import augment, caption_words, draw_caption
 from upt_clip.tools.emoji.train_pocket import contrastive_loss, encode_image, encode_text
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[3] / "assets"
 EMOJI, POCKET = ASSETS / "emoji", ASSETS / "pocket" / "pocket.pt"
 SPLITS = ("Emoji", *(f"Emoji{name}" for name in SHIFTS), "EmojiFine")
 
