@@ -68,10 +68,7 @@ setup(
         *(f"upt_clip.toolbox.{name}" for name in find_packages("toolbox")),
         *(name for folder in (*DATA, "tools/tables/published") for name in below(folder)),
     ],
-    package_dir={
-        **{f"upt_clip.{part}": part for part in (*PARTS, *DATA)},
-        "upt_clip.toolbox": "toolbox",
-    },
+    package_dir={**{f"upt_clip.{part}": part for part in (*PARTS, *DATA)}, "upt_clip.toolbox": "toolbox"},
     package_data={
         "": ["*.yaml", "*.csv", "*.json", "*.md", "*.png", "*.txt", "*.pt", "*.html", "*.css"],
         "upt_clip.assets.licenses": ["*"],
