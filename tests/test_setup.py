@@ -73,7 +73,8 @@ def project(tmp_path, monkeypatch) -> Path:
         (folder / name).symlink_to(ROOT / name)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile"):
         shutil.copy(ROOT / name, folder)
-    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "UPT_TORCH", "PIP_CONSTRAINT", "MAKEFLAGS"):
+    outer = ("MAKEFLAGS", "VENV", "PYTHON", "TESTS")  # of a make that runs the tests
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "UPT_TORCH", "PIP_CONSTRAINT", *outer):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
